@@ -1,0 +1,58 @@
+# What a person types. Every target makes what it needs first, once; a second run without changes needs no network.
+#
+#   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
+#   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
+#   make bench   side by side with other sandboxes                                make fuzz    the plan reader, bounded
+#   make docs    write the generated reference pages again                        make clean   remove what was built
+
+BIN := .venv/bin
+FUZZ_SECONDS ?= 60
+PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
+TEST_PACKAGES := clang libclang-rt-dev
+BENCH_PACKAGES := bubblewrap runc firejail systemd-container
+
+.DEFAULT_GOAL := setup
+.PHONY: setup demo test lint format bench fuzz docs clean distclean
+
+setup:
+	@+scripts/setup
+
+demo: setup
+	@$(BIN)/python demo/run.py
+
+test: setup
+	@scripts/setup $(TEST_PACKAGES)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: setup
+	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \
+		echo "$$tool"; $(BIN)/$$tool || status=1; \
+	done; exit $$status
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	@scripts/setup $(BENCH_PACKAGES)
+	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS)
+
+# The seeds are read and never written: what a run finds worth keeping goes to build/.
+fuzz: setup
+	@scripts/setup $(TEST_PACKAGES)
+	@mkdir -p build/fuzz/corpus
+	@$(MAKE) -s --no-print-directory -C sandboxer/launcher/c fuzz OUT=$(CURDIR)/build/fuzz/plan_reader
+	@build/fuzz/plan_reader -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=build/fuzz/ build/fuzz/corpus fuzz/plan_reader/corpus
+
+docs: setup
+	@$(BIN)/python scripts/profile_reference.py
+
+clean:
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis sandboxer/launcher/bin
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	$(MAKE) --no-print-directory -C sandboxer/launcher/c clean
+
+distclean: clean
+	rm -rf .venv
