@@ -1,0 +1,105 @@
+"""The facts of one kernel and one user. A `Host` is a plain value: tests pretend one, `kernel/probe.py` fills a real one.
+
+Lowering reads a Host and nothing else of the machine, so a plan can be made for any host on any host. Facts about paths that
+a policy mentions are part of it (`paths`), for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+
+class PathKind(Enum):
+    """What a host path is, without following a final symlink."""
+
+    DIRECTORY = "directory"
+    FILE = "file"
+    DEVICE = "device"
+    SOCKET = "socket"
+    OTHER = "other"
+    SYMLINK = "symlink"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class PathFact:
+    """One host path. `target` is the text of a symlink; `filesystem` the type from mountinfo; ids are of the owner."""
+
+    kind: PathKind
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o755
+    target: str = ""
+    filesystem: str = "ext4"
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """A range of subordinate ids from /etc/subuid or /etc/subgid. subuid(5)."""
+
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What this kernel and this user can do. The defaults are a plain, current machine with an ordinary user.
+
+    has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
+    user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
+    command that would change that. rlimits: soft and hard by the kernel's word in lower case (`nofile`); 2**64-1 is no
+    limit. cgroup: v1, v2, hybrid or none. missing_calls: system calls that the launcher uses and this kernel lacks.
+    tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
+    """
+
+    kernel: tuple[int, int] = (6, 12)
+    arch: str = "x86_64"
+    uid: int = 1000
+    gid: int = 1000
+    groups: tuple[int, ...] = (1000,)
+    user: str = "user"
+    home: str = "/home/user"
+    cwd: str = "/home/user/project"
+    capabilities: int = 0
+    bounding: int = (1 << 41) - 1
+    last_capability: int = 40
+    has_unprivileged_id: bool = True
+    namespaces: frozenset[str] = frozenset({"mount", "pid", "net", "ipc", "uts", "user", "cgroup", "time"})
+    user_namespace_problem: str = ""
+    user_namespace_mend: str = ""
+    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seccomp_actions: frozenset[str] = frozenset(
+        {"kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "log", "allow"}
+    )
+    landlock_abi: int = 0
+    has_overlay: bool = True
+    has_idmapped_mounts: bool = True
+    has_fresh_proc: bool = True
+    subuids: tuple[IdRange, ...] = ()
+    subgids: tuple[IdRange, ...] = ()
+    newuidmap: str = ""
+    newgidmap: str = ""
+    stage_directory: str = "/tmp"
+    cgroup: str = "none"
+    cgroup_is_delegated: bool = False
+    lsms: tuple[str, ...] = ()
+    missing_calls: tuple[str, ...] = ()
+    tried: Mapping[str, int] = field(default_factory=dict)
+    paths: Mapping[str, PathFact] = field(default_factory=dict)
+
+    @property
+    def is_privileged(self) -> bool:
+        """The caller is root, can become nobody, and has what building a box from outside needs (SYS_ADMIN, SETUID, SETGID)."""
+        needed = (1 << 21) | (1 << 7) | (1 << 6)
+        return self.uid == 0 and self.has_unprivileged_id and self.capabilities & needed == needed
+
+    def path(self, path: str) -> PathFact:
+        """The fact about a path that the policy mentions; a path that nobody asked about is missing."""
+        return self.paths.get(path, PathFact(PathKind.MISSING))
+
+    def with_paths(self, paths: Mapping[str, PathFact]) -> Host:
+        """The same host with these path facts added."""
+        return replace(self, paths={**self.paths, **paths})

@@ -1,0 +1,505 @@
+"""The ops: one frozen dataclass for each small step that the launcher can perform.
+
+An op is plain data. Its fields, in order, are its wire format: the annotation gives the type, `launcher/c/ops.def` has the
+same row, and a parity test fails until the dataclass, the row and the C function agree. `WORDS` tells a person what the op
+does. Ops hold no conditions: whatever depends on the host was decided in `lower`.
+
+A *slot* is a number (0 to 255) under which the launcher keeps one descriptor between two ops. Paths named `path` in an op that
+works on the new root are absolute inside it and are resolved there only (openat2, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NewType
+
+U32 = NewType("U32", int)
+U64 = NewType("U64", int)
+Text = NewType("Text", str)  # surrogateescape for bytes that are not UTF-8; never holds NUL
+Blob = NewType("Blob", bytes)
+TextList = NewType("TextList", tuple[str, ...])
+U32List = NewType("U32List", tuple[int, ...])
+
+NO_SLOT = U32(0xFFFFFFFF)
+SLOTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """The base of all ops. `TAG` is the number on the wire; `WORDS` is a format string over `op`."""
+
+    TAG: ClassVar[int] = 0
+    WORDS: ClassVar[str] = ""
+
+    def say(self) -> str:
+        """One line for people: what this step does."""
+        return self.WORDS.format(op=self)
+
+
+# ── outside, ahead of the start (and, after Start, while the child waits) ─────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class MakeIdmap(Op):
+    """Make a user namespace that serves only as the mapping of idmapped mounts. mount_setattr(2), MOUNT_ATTR_IDMAP."""
+
+    TAG: ClassVar[int] = 1
+    WORDS: ClassVar[str] = "prepare an id mapping for mounts (uid {op.uid_map}, gid {op.gid_map})"
+    slot: U32
+    uid_map: Text
+    gid_map: Text
+
+
+@dataclass(frozen=True, slots=True)
+class JoinNamespace(Op):
+    """Enter an existing namespace by path. `kind` is its CLONE_NEW* flag. setns(2)."""
+
+    TAG: ClassVar[int] = 2
+    WORDS: ClassVar[str] = "join the namespace {op.path}"
+    kind: U64
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Start(Op):
+    """Clone the child with these CLONE_NEW* flags; it begins the inside list at once. clone3(2)."""
+
+    TAG: ClassVar[int] = 3
+    WORDS: ClassVar[str] = "start the child in new namespaces (clone flags {op.clone_flags:#x})"
+    clone_flags: U64
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitInside(Op):
+    """Wait until the child reaches AwaitOutside."""
+
+    TAG: ClassVar[int] = 4
+    WORDS: ClassVar[str] = "wait for the child to ask"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteChildMaps(Op):
+    """Write the child's uid_map and gid_map from outside. `setgroups` is deny, allow or empty. user_namespaces(7)."""
+
+    TAG: ClassVar[int] = 5
+    WORDS: ClassVar[str] = "map ids for the child (uid {op.uid_map}, gid {op.gid_map})"
+    uid_map: Text
+    gid_map: Text
+    setgroups: Text
+
+
+@dataclass(frozen=True, slots=True)
+class RunMapHelper(Op):
+    """Run newuidmap or newgidmap with the child's pid as first argument, and `arguments` after it. newuidmap(1)."""
+
+    TAG: ClassVar[int] = 6
+    WORDS: ClassVar[str] = "ask {op.program} to map ids for the child"
+    program: Text
+    arguments: TextList
+
+
+@dataclass(frozen=True, slots=True)
+class BecomeSubreaper(Op):
+    """Orphans of the box become the monitor's children and are killed at the end. PR_SET_CHILD_SUBREAPER(2const)."""
+
+    TAG: ClassVar[int] = 7
+    WORDS: ClassVar[str] = "adopt the orphans of the box"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmWallClock(Op):
+    """From the start of the command: after `limit_ms` send `signal`, after `grace_ms` more SIGKILL. 0 ms grace: at once."""
+
+    TAG: ClassVar[int] = 8
+    WORDS: ClassVar[str] = "end the box after {op.limit_ms} ms (signal {op.signal}, then SIGKILL {op.grace_ms} ms later)"
+    limit_ms: U64
+    grace_ms: U64
+    signal: U32
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDirectory(Op):
+    """Keep an O_PATH descriptor of a host directory in a slot. open(2)."""
+
+    TAG: ClassVar[int] = 9
+    WORDS: ClassVar[str] = "open the host directory {op.path}"
+    slot: U32
+    path: Text
+
+
+# ── inside, in order, in the child ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitOutside(Op):
+    """Tell the monitor that the child is here, and wait until the rest of `before` is done."""
+
+    TAG: ClassVar[int] = 20
+    WORDS: ClassVar[str] = "wait for the outside to finish its part"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFds(Op):
+    """Mark every descriptor above 2 close-on-exec, except `keep`. close_range(2)."""
+
+    TAG: ClassVar[int] = 21
+    WORDS: ClassVar[str] = "close every descriptor above 2 except {op.keep}"
+    keep: U32List
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession(Op):
+    """Leave the caller's session and terminal. setsid(2)."""
+
+    TAG: ClassVar[int] = 22
+    WORDS: ClassVar[str] = "begin a new session without a terminal"
+
+
+@dataclass(frozen=True, slots=True)
+class SetParentDeathSignal(Op):
+    """Die with the monitor; fails if the monitor is gone already. PR_SET_PDEATHSIG(2const)."""
+
+    TAG: ClassVar[int] = 23
+    WORDS: ClassVar[str] = "die when the monitor dies (signal {op.signal})"
+    signal: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Unshare(Op):
+    """Move this process into new namespaces. unshare(2)."""
+
+    TAG: ClassVar[int] = 24
+    WORDS: ClassVar[str] = "enter new namespaces (flags {op.flags:#x})"
+    flags: U64
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOwnMaps(Op):
+    """Write the process's own single-id uid_map and gid_map, after setgroups. user_namespaces(7)."""
+
+    TAG: ClassVar[int] = 25
+    WORDS: ClassVar[str] = "map ids (uid {op.uid_map}, gid {op.gid_map})"
+    uid_map: Text
+    gid_map: Text
+    setgroups: Text
+
+
+@dataclass(frozen=True, slots=True)
+class SetIds(Op):
+    """Become this uid and gid (real, effective, saved). `set_groups` 1: replace the supplementary groups. setresuid(2)."""
+
+    TAG: ClassVar[int] = 26
+    WORDS: ClassVar[str] = "become uid {op.uid}, gid {op.gid}"
+    uid: U32
+    gid: U32
+    groups: U32List
+    set_groups: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetDumpable(Op):
+    """Whether /proc/self belongs to the process, and others of its uid may trace it. PR_SET_DUMPABLE(2const)."""
+
+    TAG: ClassVar[int] = 27
+    WORDS: ClassVar[str] = "set dumpable to {op.value}"
+    value: U32
+
+
+@dataclass(frozen=True, slots=True)
+class MakePrivate(Op):
+    """Cut every mount of the new mount namespace off from the host's. mount_setattr(2), MS_PRIVATE, recursive on /."""
+
+    TAG: ClassVar[int] = 28
+    WORDS: ClassVar[str] = "cut mounts off from the host's"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTree(Op):
+    """Clone a host tree as a detached mount into a slot and set MOUNT_ATTR_* on it. open_tree(2), mount_setattr(2).
+
+    `path` is resolved on the host. `recursive` 1 takes submounts too. `idmap_slot` names a MakeIdmap slot, or NO_SLOT.
+    """
+
+    TAG: ClassVar[int] = 29
+    WORDS: ClassVar[str] = "take {op.path} from the host (attributes {op.attributes:#x})"
+    slot: U32
+    path: Text
+    attributes: U64
+    recursive: U32
+    idmap_slot: U32
+
+
+@dataclass(frozen=True, slots=True)
+class MakeStage(Op):
+    """Cover a host directory, in this mount namespace only, with a private tmpfs in which the root is built."""
+
+    TAG: ClassVar[int] = 30
+    WORDS: ClassVar[str] = "build the root on a private tmpfs over {op.path}"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class MakeRoot(Op):
+    """Make the new, empty root: a tmpfs of this mode and size (0: kernel's default) inside the stage."""
+
+    TAG: ClassVar[int] = 31
+    WORDS: ClassVar[str] = "make an empty root (mode {op.mode:o})"
+    mode: U32
+    size_bytes: U64
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory(Op):
+    """Make a directory and its missing parents in the new root; one that exists is left as it is. mkdirat(2)."""
+
+    TAG: ClassVar[int] = 32
+    WORDS: ClassVar[str] = "make the directory {op.path} (mode {op.mode:o})"
+    path: Text
+    mode: U32
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSymlink(Op):
+    """Make a symbolic link in the new root, and the missing parents of it. symlinkat(2)."""
+
+    TAG: ClassVar[int] = 33
+    WORDS: ClassVar[str] = "make the link {op.path} -> {op.target}"
+    path: Text
+    target: Text
+
+
+@dataclass(frozen=True, slots=True)
+class MakeFile(Op):
+    """Make a file with this content in the new root, and the missing parents of it. openat(2), O_EXCL."""
+
+    TAG: ClassVar[int] = 34
+    WORDS: ClassVar[str] = "make the file {op.path} (mode {op.mode:o})"
+    path: Text
+    mode: U32
+    content: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(Op):
+    """Attach the detached mount of a slot to an existing file or directory of the new root. move_mount(2)."""
+
+    TAG: ClassVar[int] = 35
+    WORDS: ClassVar[str] = "show it at {op.path}"
+    slot: U32
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class MountFilesystem(Op):
+    """Mount a new instance of a filesystem. `options`: `key=value` or `flag`. fsopen(2), fsconfig(2), fsmount(2)."""
+
+    TAG: ClassVar[int] = 36
+    WORDS: ClassVar[str] = "mount {op.kind} on {op.path} ({op.options}, attributes {op.attributes:#x})"
+    kind: Text
+    path: Text
+    attributes: U64
+    options: TextList
+
+
+@dataclass(frozen=True, slots=True)
+class MountOverlay(Op):
+    """Mount an overlay: the tree of `lower_slot` below, changes above. Kernel: filesystems/overlayfs.rst.
+
+    The lower tree is first attached inside the stage. `upper_slot` NO_SLOT: changes go to a private tmpfs of `size_bytes`, owned
+    by `uid`:`gid` with `mode`, and vanish; else the slot is an OpenDirectory or OpenTree that has `upper` and `work` in it.
+    `options` are further overlay options, e.g. `userxattr`.
+    """
+
+    TAG: ClassVar[int] = 37
+    WORDS: ClassVar[str] = "show {op.path} as an overlay; what the job changes stays above it"
+    path: Text
+    attributes: U64
+    lower_slot: U32
+    upper_slot: U32
+    size_bytes: U64
+    uid: U32
+    gid: U32
+    mode: U32
+    options: TextList
+
+
+@dataclass(frozen=True, slots=True)
+class BindInside(Op):
+    """Bind one path of the new root over another one of it, with MOUNT_ATTR_* set. open_tree(2), move_mount(2)."""
+
+    TAG: ClassVar[int] = 38
+    WORDS: ClassVar[str] = "cover {op.path} with {op.source} (attributes {op.attributes:#x})"
+    source: Text
+    path: Text
+    attributes: U64
+    recursive: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetMountAttributes(Op):
+    """Set and clear MOUNT_ATTR_* on the mount at a path of the new root. mount_setattr(2)."""
+
+    TAG: ClassVar[int] = 39
+    WORDS: ClassVar[str] = "set mount attributes {op.attributes:#x} on {op.path}"
+    path: Text
+    attributes: U64
+    cleared: U64
+    recursive: U32
+
+
+@dataclass(frozen=True, slots=True)
+class PivotRoot(Op):
+    """Make the new root the root, and let go of everything of the host. pivot_root(2), umount2(2) MNT_DETACH."""
+
+    TAG: ClassVar[int] = 40
+    WORDS: ClassVar[str] = "make it the root and let go of the host's files"
+
+
+@dataclass(frozen=True, slots=True)
+class SetHostName(Op):
+    """Name the host inside its UTS namespace. sethostname(2)."""
+
+    TAG: ClassVar[int] = 41
+    WORDS: ClassVar[str] = "name the host {op.name}"
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class BringUpLoopback(Op):
+    """Bring the interface lo of the network namespace up. netdevice(7)."""
+
+    TAG: ClassVar[int] = 42
+    WORDS: ClassVar[str] = "bring up the loopback interface"
+
+
+@dataclass(frozen=True, slots=True)
+class SetRlimit(Op):
+    """Set the soft and the hard limit of a resource. setrlimit(2)."""
+
+    TAG: ClassVar[int] = 43
+    WORDS: ClassVar[str] = "limit resource {op.resource} to {op.soft} (hard {op.hard})"
+    resource: U32
+    soft: U64
+    hard: U64
+
+
+@dataclass(frozen=True, slots=True)
+class SetUmask(Op):
+    """Set the file mode creation mask. umask(2)."""
+
+    TAG: ClassVar[int] = 44
+    WORDS: ClassVar[str] = "set the umask to {op.mask:03o}"
+    mask: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetWorkingDirectory(Op):
+    """Change into a directory of the root. chdir(2)."""
+
+    TAG: ClassVar[int] = 45
+    WORDS: ClassVar[str] = "work in {op.path}"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimeOffsets(Op):
+    """Write /proc/self/timens_offsets, after Unshare(CLONE_NEWTIME) and before any fork. time_namespaces(7)."""
+
+    TAG: ClassVar[int] = 46
+    WORDS: ClassVar[str] = "shift the clocks ({op.offsets})"
+    offsets: Text
+
+
+@dataclass(frozen=True, slots=True)
+class DropBounding(Op):
+    """Drop every capability from 0 to `last` that is not in `keep` from the bounding set. PR_CAPBSET_DROP(2const)."""
+
+    TAG: ClassVar[int] = 47
+    WORDS: ClassVar[str] = "keep only capabilities {op.keep:#x} in the bounding set"
+    keep: U64
+    last: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetSecurebits(Op):
+    """Set the securebits of the process. capabilities(7)."""
+
+    TAG: ClassVar[int] = 48
+    WORDS: ClassVar[str] = "set securebits {op.bits:#x}"
+    bits: U32
+
+
+@dataclass(frozen=True, slots=True)
+class SetCapabilities(Op):
+    """Set the capability sets of the process. capset(2)."""
+
+    TAG: ClassVar[int] = 49
+    WORDS: ClassVar[str] = "hold capabilities {op.permitted:#x} (inheritable {op.inheritable:#x})"
+    effective: U64
+    permitted: U64
+    inheritable: U64
+
+
+@dataclass(frozen=True, slots=True)
+class SetAmbient(Op):
+    """Clear the ambient set, then raise these capabilities in it. PR_CAP_AMBIENT(2const)."""
+
+    TAG: ClassVar[int] = 50
+    WORDS: ClassVar[str] = "pass capabilities {op.mask:#x} on to the command"
+    mask: U64
+
+
+@dataclass(frozen=True, slots=True)
+class SetNoNewPrivs(Op):
+    """Give up gaining privilege through execve, for good. PR_SET_NO_NEW_PRIVS(2const)."""
+
+    TAG: ClassVar[int] = 51
+    WORDS: ClassVar[str] = "give up gaining privileges"
+
+
+@dataclass(frozen=True, slots=True)
+class BecomeInit(Op):
+    """Fork: the parent stays as pid 1, reaps, forwards signals and reports; the child goes on with the list."""
+
+    TAG: ClassVar[int] = 52
+    WORDS: ClassVar[str] = "leave a reaper as pid 1"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTerminal(Op):
+    """Open a new pseudo-terminal in the root's /dev/pts, hand its master to the monitor, make it ours. pty(7)."""
+
+    TAG: ClassVar[int] = 53
+    WORDS: ClassVar[str] = "open a terminal of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFilter(Op):
+    """Load a seccomp filter: `program` is an array of struct sock_filter, `flags` are SECCOMP_FILTER_FLAG_*. seccomp(2)."""
+
+    TAG: ClassVar[int] = 54
+    WORDS: ClassVar[str] = "load a system call filter (flags {op.flags:#x})"
+    flags: U32
+    program: Blob
+
+
+# ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDirectory(Op):
+    """Remove an empty directory, and an empty `work` inside it first (overlayfs leaves one). unlinkat(2)."""
+
+    TAG: ClassVar[int] = 70
+    WORDS: ClassVar[str] = "remove {op.path}"
+    path: Text
+
+
+OPS: tuple[type[Op], ...] = (
+    MakeIdmap, JoinNamespace, Start, AwaitInside, WriteChildMaps, RunMapHelper, BecomeSubreaper, ArmWallClock, OpenDirectory,
+    AwaitOutside, CloseFds, NewSession, SetParentDeathSignal, Unshare, WriteOwnMaps, SetIds, SetDumpable, MakePrivate, OpenTree,
+    MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
+    SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
+    DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
+    RemoveDirectory,
+)  # fmt: skip

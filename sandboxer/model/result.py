@@ -1,0 +1,88 @@
+"""How a run ended and what it used. Built from the monitor's record; nothing in it is guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sandboxer.model.report import Report
+
+
+class Reason(Enum):
+    """Why the command ended. One word for each, and no two share an exit status and a word."""
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    WALL_TIMEOUT = "wall_timeout"
+    CPU_TIMEOUT = "cpu_timeout"
+    FILE_LIMIT = "file_limit"
+    SECCOMP_KILL = "seccomp_kill"
+    CANCELLED = "cancelled"
+    SUPERVISOR_LOST = "supervisor_lost"
+    LAUNCHER_LOST = "launcher_lost"
+    NOT_FOUND = "not_found"
+    NOT_EXECUTABLE = "not_executable"
+    SETUP_FAILED = "setup_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the box used. `max_rss_bytes` is the largest single process; times are microseconds. Source: getrusage(2)."""
+
+    wall_us: int = 0
+    user_us: int = 0
+    system_us: int = 0
+    max_rss_bytes: int = 0
+    minor_faults: int = 0
+    major_faults: int = 0
+    voluntary_switches: int = 0
+    involuntary_switches: int = 0
+    blocks_in: int = 0
+    blocks_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Microseconds of each phase: launcher start to clone, clone to execve, the command, what was left, the after list."""
+
+    prepare_us: int = 0
+    setup_us: int = 0
+    command_us: int = 0
+    end_us: int = 0
+    clean_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The truth about one run. stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere."""
+
+    profile: str
+    argv: tuple[str, ...]
+    reason: Reason
+    exit_code: int | None
+    signal: int | None
+    core_dumped: bool
+    usage: Usage
+    timings: Timings
+    report: Report
+    digest: str
+    detail: str = ""
+    stdout: bytes | None = None
+    stderr: bytes | None = None
+
+    @property
+    def status(self) -> int:
+        """The exit status that `sandboxer exec` returns for this result."""
+        match self.reason:
+            case Reason.EXITED:
+                return self.exit_code or 0
+            case Reason.WALL_TIMEOUT:
+                return 124
+            case Reason.NOT_EXECUTABLE:
+                return 126
+            case Reason.NOT_FOUND:
+                return 127
+            case Reason.SETUP_FAILED | Reason.LAUNCHER_LOST:
+                return 125
+            case _:
+                return 128 + (self.signal or 9)
