@@ -1,0 +1,97 @@
+"""The rows of `sandboxer check`, on pretended hosts."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from sandboxer.kernel.ability import Ability, State, find_abilities
+from sandboxer.model.host import Host, IdRange
+
+ROOT = (1 << 41) - 1
+RANGES = (IdRange(100000, 65536),)
+
+
+def row(host: Host, name: str) -> Ability:
+    (found,) = [ability for ability in find_abilities(host) if ability.name == name]
+    return found
+
+
+def test_plain_host_lacks_nothing() -> None:
+    assert not [ability for ability in find_abilities(Host()) if ability.state is State.NO]
+
+
+@pytest.mark.parametrize(
+    ("host", "word"),
+    [(Host(), "ordinary user"), (Host(uid=0, capabilities=ROOT), "with privilege"), (Host(uid=0), "root without")],
+)
+def test_caller_row_says_how_boxes_are_built(host: Host, word: str) -> None:
+    assert word in row(host, "the caller").says
+
+
+def test_user_namespace_problem_carries_its_mend() -> None:
+    found = row(Host(user_namespace_problem="a wall", user_namespace_mend="remove it"), "user namespaces")
+    assert (found.state, found.why, found.mend) == (State.NO, "a wall", "remove it")
+
+
+def test_user_namespace_that_the_kernel_lacks_is_a_no() -> None:
+    assert row(Host(namespaces=frozenset({"mount"})), "user namespaces").state is State.NO
+
+
+def test_missing_namespace_names_its_sysctl() -> None:
+    found = row(Host(namespaces=Host().namespaces - {"mount"}), "namespaces")
+    assert (found.state, found.mend) == (State.PART, "sudo sysctl -w user.max_mnt_namespaces=15000")
+
+
+def test_id_range_of_a_user_with_helpers_and_rows_is_whole() -> None:
+    host = Host(newuidmap="/usr/bin/newuidmap", newgidmap="/usr/bin/newgidmap", subuids=RANGES, subgids=RANGES)
+    assert row(host, "a range of ids").state is State.YES
+
+
+def test_id_range_without_helpers_names_the_package() -> None:
+    assert "uidmap" in row(Host(subuids=RANGES, subgids=RANGES), "a range of ids").mend
+
+
+def test_id_range_without_rows_names_usermod() -> None:
+    host = Host(newuidmap="/usr/bin/newuidmap", newgidmap="/usr/bin/newgidmap")
+    assert "usermod" in row(host, "a range of ids").mend
+
+
+def test_id_range_of_root_needs_no_helpers() -> None:
+    assert row(Host(uid=0, capabilities=ROOT, subuids=RANGES, subgids=RANGES), "a range of ids").state is State.YES
+
+
+def test_proc_that_is_too_revealing_is_a_no_with_a_mend() -> None:
+    found = row(Host(has_fresh_proc=False, tried={"proc": errno.EPERM}), "a /proc of its own")
+    assert (found.state, bool(found.mend)) == (State.NO, True)
+
+
+def test_overlay_behind_a_missing_user_namespace_points_at_that() -> None:
+    found = row(Host(has_overlay=False, user_namespace_problem="a wall", user_namespace_mend="remove it"), "overlays")
+    assert (found.why, found.mend) == ("it needs a user namespace first", "remove it")
+
+
+def test_idmapped_mounts_are_no_loss_for_an_ordinary_user() -> None:
+    assert row(Host(has_idmapped_mounts=False), "idmapped mounts").state is State.NOTE
+
+
+def test_idmapped_mounts_that_root_lacks_are_a_no() -> None:
+    host = Host(uid=0, capabilities=ROOT, has_idmapped_mounts=False, tried={"idmap": errno.EINVAL})
+    assert row(host, "idmapped mounts").state is State.NO
+
+
+def test_seccomp_without_kill_process_is_a_no() -> None:
+    assert row(Host(seccomp_actions=frozenset({"errno", "allow"})), "system call filters").state is State.NO
+
+
+def test_missing_calls_are_named() -> None:
+    assert row(Host(missing_calls=("mount_setattr",)), "system calls").says == "missing: mount_setattr"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "is_delegated", "says"),
+    [("none", False, "not mounted"), ("v2", True, "v2, own groups can be made"), ("v1", False, "v1, not delegated to this user")],
+)
+def test_control_groups_are_a_note(cgroup: str, is_delegated: bool, says: str) -> None:
+    assert row(Host(cgroup=cgroup, cgroup_is_delegated=is_delegated), "control groups").says == says

@@ -1,0 +1,136 @@
+"""The trial says what works by doing it; compared with what `unshare` and `mount` of util-linux are allowed to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sandboxer.abi.namespaces import NAMESPACES
+from sandboxer.kernel import calls
+from sandboxer.kernel.trial import NOT_TRIED, Trial, parse_trial, run_trial
+from tests.kernel.conftest import RunCode
+
+IS_ROOT = os.geteuid() == 0
+ORDINARY = (
+    "import json; from sandboxer.kernel.trial import run_trial; found = run_trial(is_privileged=False);"
+    "print(json.dumps([dict(found.errnos), found.killed_by, found.landlock_abi]))"
+)
+
+
+def test_trial_lines_are_read() -> None:
+    found = parse_trial("landlock 4\nmissing fsopen clone3\nuser 0\nmaps 1\n", killed_by=31)
+    assert found == Trial({"user": 0, "maps": 1}, ("fsopen", "clone3"), 4, 31)
+
+
+def test_trial_half_a_last_line_is_left_out() -> None:
+    assert parse_trial("user 0\nmap").errnos == {"user": 0}
+
+
+def test_trial_empty_text_is_nothing_tried() -> None:
+    found = parse_trial("")
+    assert (found.errno("user"), found.works("user"), found.missing_calls) == (NOT_TRIED, False, ())
+
+
+def test_trial_of_this_caller_agrees_with_unshare() -> None:
+    found = run_trial(is_privileged=IS_ROOT)
+    said = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode
+    assert found.works("user") == (said == 0)
+
+
+def test_trial_makes_every_kind_of_namespace_that_unshare_makes() -> None:
+    found = run_trial(is_privileged=IS_ROOT)
+    options = {"mount": "-m", "pid": "-fp", "net": "-n", "ipc": "-i", "uts": "-u", "cgroup": "-C", "time": "-T"}
+    own = () if IS_ROOT else ("-U", "-r")
+    said = {
+        name: subprocess.run(["unshare", *own, option, "true"], capture_output=True).returncode == 0
+        for name, option in options.items()
+    }
+    assert {name: found.works(name) for name in options} == said
+
+
+def test_trial_leaves_no_process_mount_or_descriptor() -> None:
+    def traces() -> tuple[str, list[str]]:
+        with open("/proc/self/mountinfo") as mounts:
+            return mounts.read(), os.listdir("/proc/self/fd")
+
+    before = traces()
+    run_trial(is_privileged=IS_ROOT)
+    assert traces() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_trial_leaves_the_namespaces_of_the_caller_alone() -> None:
+    before = [os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")]
+    run_trial(is_privileged=IS_ROOT)
+    assert [os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")] == before
+
+
+def test_trial_of_an_ordinary_user_tries_every_step(run_ordinary: RunCode) -> None:
+    errnos, killed_by, _ = json.loads(run_ordinary(ORDINARY))
+    assert set(errnos) >= {"user", "maps", *(set(NAMESPACES) - {"user"}), "private", "proc"}
+    assert killed_by == 0
+
+
+def test_trial_of_an_ordinary_user_agrees_with_unshare(run_ordinary: RunCode) -> None:
+    errnos, _, _ = json.loads(run_ordinary(ORDINARY))
+    said = run_ordinary(
+        "import subprocess;print(subprocess.run(['unshare', '-Urpfm', '--mount-proc', 'true'], capture_output=True).returncode)"
+    )
+    assert (errnos["proc"] == 0) == (said == "0\n")
+
+
+def test_trial_under_a_masked_proc_finds_it_too_revealing(run_ordinary: RunCode) -> None:
+    if json.loads(run_ordinary(ORDINARY))[0]["proc"]:
+        pytest.fail("a new /proc cannot be mounted on this machine even without a mask")
+    mask = 'mount -t tmpfs none /proc/sys && exec "$@"'
+    errnos, _, _ = json.loads(run_ordinary(ORDINARY, "unshare", "-Urm", "sh", "-c", mask, "sh"))
+    assert errnos["proc"] == 1
+
+
+def test_trial_without_user_namespaces_left_reports_enospc(run_ordinary: RunCode) -> None:
+    limit = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    errnos, _, _ = json.loads(run_ordinary(ORDINARY, "unshare", "-Ur", "sh", "-c", limit, "sh"))
+    assert errnos["user"] == 28
+
+
+def test_trial_under_a_filter_that_forbids_unshare_reports_eperm(run_ordinary: RunCode) -> None:
+    wall = (
+        "import pyseccomp as s; f = s.SyscallFilter(s.ALLOW); f.add_rule(s.ERRNO(1), 'unshare');"
+        "f.add_rule(s.ERRNO(38), 'landlock_create_ruleset'); f.load();"
+    )
+    errnos, killed_by, abi = json.loads(run_ordinary(wall + ORDINARY))
+    assert (errnos["user"], killed_by, abi) == (1, 0, 0)
+
+
+def test_trial_under_a_filter_that_kills_reports_the_signal(run_ordinary: RunCode) -> None:
+    wall = "import pyseccomp as s; f = s.SyscallFilter(s.ALLOW); f.add_rule(s.KILL_PROCESS, 'unshare'); f.load();"
+    errnos, killed_by, _ = json.loads(run_ordinary(wall + ORDINARY))
+    assert (errnos, killed_by) == ({}, 31)
+
+
+def test_trial_with_ignored_sigchld_still_works() -> None:
+    code = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); from sandboxer.kernel.trial import run_trial;"
+    tail = f"print(run_trial(is_privileged={IS_ROOT}).works('mount'))"
+    assert subprocess.check_output([sys.executable, "-c", code + tail], text=True) in ("True\n", "False\n")
+
+
+def refuse(number: int) -> None:
+    raise OSError(number, "pretended")
+
+
+@pytest.mark.parametrize("broken", ["unshare", "make_private"])
+def test_trial_without_a_private_mount_namespace_attaches_nothing(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, broken, lambda *_: refuse(28))
+    monkeypatch.setattr(calls, "mount", lambda *_: refuse(5))
+    assert run_trial(is_privileged=IS_ROOT).errno("tmpfs") == NOT_TRIED
+
+
+def test_trial_with_a_private_mount_namespace_attaches_a_tmpfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "mount", lambda *_: refuse(5))
+    found = run_trial(is_privileged=IS_ROOT)
+    assert found.errno("tmpfs") == (5 if found.works("private") else NOT_TRIED)
