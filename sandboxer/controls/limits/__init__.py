@@ -1,0 +1,206 @@
+"""How much the job may use. The rows are in `table`; here is what all of them have in common.
+
+A limit can only go down: where the caller's own hard limit is lower, that one holds, and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from sandboxer.abi.rlimits import Rlimit
+from sandboxer.abi.signals import Signal
+from sandboxer.controls import parse
+from sandboxer.controls.limits.table import BY_WORD, ROWS, Row, Unit
+from sandboxer.controls.room import Lack, Lowered, Scene, Scope
+from sandboxer.controls.said import number, own, places_of
+from sandboxer.model.host import Host
+from sandboxer.model.node import Node, Scalar
+from sandboxer.model.op import U32, U64, ArmWallClock, Op, SetRlimit
+from sandboxer.model.place import Place
+from sandboxer.model.plan import Step
+from sandboxer.model.policy import Policy, Trait
+from sandboxer.model.report import Line, Status
+from sandboxer.model.section import Field, Merge, Section
+from sandboxer.model.stage import Stage
+from sandboxer.units import UNLIMITED, show_bytes, show_duration_ms
+
+NAME = "limits"
+TITLE = "how much the job may use"
+STACKED = False
+
+COUNTED_BY_NAMESPACE = (5, 14)
+"""From this kernel on RLIMIT_NPROC counts in each user namespace. Source: kernel/ucount.c, commit 21d1c5e386bc."""
+
+NO_DUMP = 1
+"""RLIMIT_CORE of 1 stops dumps to files and to core_pattern's program; 0 does not stop the latter. Source: fs/coredump.c."""
+
+
+def _reader(row: Row) -> parse.Read[int]:
+    match row.unit:
+        case Unit.BYTES:
+            return parse.size_bytes(least=row.least, most=row.most, can_be_unlimited=row.can_be_unlimited)
+        case Unit.DURATION:
+            return parse.duration_ms(least_ms=row.least, most_ms=row.most, can_be_unlimited=row.can_be_unlimited)
+        case Unit.COUNT:
+            count = parse.integer(least=row.least, most=row.most)
+
+            def read(node: Node) -> int:
+                if row.can_be_unlimited and isinstance(node, Scalar) and node.value == "unlimited":
+                    return UNLIMITED
+                return count(node)
+
+            return read
+
+
+def show(row: Row, value: int) -> str:
+    """A value of the row as a profile would say it."""
+    match row.unit:
+        case Unit.BYTES:
+            return show_bytes(value)
+        case Unit.DURATION:
+            return show_duration_ms(value)
+        case Unit.COUNT:
+            return "unlimited" if value == UNLIMITED else str(value)
+
+
+def _field(row: Row) -> Field:
+    return Field(
+        row.word,
+        Merge.LEAST,
+        {"type": ["integer", "string"]},
+        parse.one(_reader(row)),
+        row.help,
+        default=show(row, row.default),
+        absent=row.default,
+        say=partial(show, row),
+    )
+
+
+FIELDS: tuple[Field, ...] = tuple(_field(row) for row in ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """values: one for each row, in the row's unit; UNLIMITED where there is no limit."""
+
+    values: Mapping[str, int]
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+
+    @property
+    def wall_ms(self) -> int:
+        """How long the box can live; UNLIMITED: as long as it likes."""
+        return self.values["wall"]
+
+
+def understand(section: Section, scope: Scope) -> Settings:
+    """The typed settings: what was said, and the default of every other row."""
+    return Settings({row.word: number(section, row.word, row.default) for row in ROWS}, places_of(section))
+
+
+def settings(policy: Policy) -> Settings:
+    """This room's settings of a policy."""
+    return own(Settings, policy.settings[NAME])
+
+
+def traits(settings: object) -> frozenset[Trait]:
+    """None."""
+    return frozenset()
+
+
+def mentions(settings: object) -> frozenset[str]:
+    """No paths."""
+    return frozenset()
+
+
+def need(settings: object, host: Host) -> tuple[Lack, ...]:
+    """A process limit that would count the processes of others."""
+    mine = own(Settings, settings)
+    if mine.values["processes"] == UNLIMITED or not (why := _shared_count(host)):
+        return ()
+    attempt = "a kernel of 5.14 or newer, with user namespaces"
+    lost = "the limit counts all processes of the job's host user, not only the box's"
+    return (Lack("a process limit for the box alone", why, attempt, lost, mine.places.get("processes")),)
+
+
+def _shared_count(host: Host) -> str:
+    if "user" not in host.namespaces or host.user_namespace_problem:
+        return "there is no user namespace to count in"
+    if host.kernel < COUNTED_BY_NAMESPACE:
+        return f"kernel {host.kernel[0]}.{host.kernel[1]} counts processes by host user"
+    return ""
+
+
+def lower(settings: object, scene: Scene) -> Lowered:
+    """One op for each limit of the kernel, and the wall clock."""
+    mine = own(Settings, settings)
+    steps: list[Step] = []
+    lines: list[Line] = []
+    for row in ROWS:
+        value, place = mine.values[row.word], mine.places.get(row.word)
+        if row.rlimit is not None:
+            op = _set_rlimit(row, row.rlimit, value, scene)
+            steps.append(Step(op, Stage.LIMITS, NAME, place))
+            lines.append(_line(row, value, op, place))
+    steps += [Step(op, Stage.CLOCK, NAME, mine.places.get("wall")) for op in _clock(mine)]
+    wall = show(BY_WORD["wall"], mine.wall_ms)
+    what = (
+        "wall: unlimited"
+        if mine.wall_ms == UNLIMITED
+        else f"wall: {wall}, then {show_duration_ms(mine.values['grace'])} of grace"
+    )
+    lines.append(Line(NAME, Status.ENFORCED, what, place=mine.places.get("wall")))
+    return Lowered(tuple(steps), tuple(lines))
+
+
+def _set_rlimit(row: Row, rlimit: Rlimit, value: int, scene: Scene) -> SetRlimit:
+    _, ceiling = scene.host.rlimits.get(rlimit.name.lower(), (UNLIMITED, UNLIMITED))
+    soft = hard = value
+    if row.unit is Unit.DURATION and value != UNLIMITED:
+        soft = -(-value // 1000)
+        hard = soft + 1
+    elif rlimit is Rlimit.NPROC and value != UNLIMITED:
+        soft = hard = value + (Trait.HAS_INIT in scene.traits)
+    elif rlimit is Rlimit.CORE and value == 0:
+        soft = hard = NO_DUMP
+    return SetRlimit(U32(rlimit), U64(min(soft, ceiling)), U64(min(hard, ceiling)))
+
+
+def _line(row: Row, value: int, op: SetRlimit, place: Place | None) -> Line:
+    what = f"{row.word}: {show(row, value)}"
+    scale = 1000 if row.unit is Unit.DURATION else 1
+    if op.soft * scale < value and op.soft != UNLIMITED:
+        what = f"{row.word}: {show(row, op.soft * scale)}, the caller's own hard limit (the profile allows {show(row, value)})"
+    if row.rlimit is Rlimit.CPU and value != UNLIMITED:
+        what += " for each process"
+    return Line(NAME, Status.ENFORCED, what, place=place)
+
+
+def _clock(mine: Settings) -> tuple[Op, ...]:
+    if mine.wall_ms == UNLIMITED:
+        return ()
+    grace_ms = mine.values["grace"]
+    signal = Signal.SIGTERM if grace_ms else Signal.SIGKILL
+    return (ArmWallClock(U64(mine.wall_ms), U64(grace_ms), U32(signal)),)
+
+
+def explain(settings: object) -> tuple[str, ...]:
+    """One sentence with every limit there is."""
+    mine = own(Settings, settings)
+    bounded = [f"{row.word} {show(row, mine.values[row.word])}" for row in ROWS if mine.values[row.word] != UNLIMITED]
+    free = [row.word for row in ROWS if mine.values[row.word] == UNLIMITED]
+    sentences = [f"Limits: {', '.join(bounded)}."]
+    if free:
+        sentences.append(f"Not limited: {', '.join(free)}.")
+    return tuple(sentences)
+
+
+def widens(old: object, new: object) -> tuple[str, ...]:
+    """Limits that are higher than before."""
+    before, after = own(Settings, old), own(Settings, new)
+    return tuple(
+        f"limits.{row.word}: {show(row, after.values[row.word])} instead of {show(row, before.values[row.word])}"
+        for row in ROWS
+        if after.values[row.word] > before.values[row.word]
+    )

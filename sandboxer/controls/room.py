@@ -1,0 +1,107 @@
+"""The verbs that every room of controls/ has, as a protocol, and the values that pass through them.
+
+A room is a module. It never imports another room: what it must know of others it reads from `Scene.traits` and `Scene.host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sandboxer.model.host import Host
+from sandboxer.model.place import Place
+from sandboxer.model.plan import Step
+from sandboxer.model.policy import Enforce, Layer, Trait
+from sandboxer.model.report import Line
+from sandboxer.model.section import Field, Section
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a room may read while it understands its section: the caller's directories, for relative paths.
+
+    groups: what `policies/syscalls/<name>.yaml` says about seccomp (with what it includes), by <name>, for `@name`; may be lazy.
+    layers: the `restrict:` layers, for rooms that keep layers apart and understand them together with their own section.
+    """
+
+    cwd: str
+    home: str
+    arch: str = "x86_64"
+    groups: Mapping[str, Section] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a room may read while it lowers: the host, the facts that cross rooms, and the layers kept apart.
+
+    Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
+    they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
+    """
+
+    host: Host
+    traits: frozenset[Trait]
+    layers: tuple[Layer, ...] = ()
+    enforce: Enforce = Enforce.REQUIRED
+    inside_uid: int = 1000
+    inside_gid: int = 1000
+    outside_uid: int = 65534
+    outside_gid: int = 65534
+    user_name: str = "sandbox"
+    host_name: str = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that the host cannot give. `lost` says what is lost if the section is best_effort."""
+
+    what: str
+    why: str
+    attempt: str
+    lost: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A room's part of the plan: ops with their stages, and what they enforce."""
+
+    steps: tuple[Step, ...] = ()
+    lines: tuple[Line, ...] = ()
+    passed: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+
+
+class Room(Protocol):
+    """One thing that a profile can say. Settings are the room's own frozen type, `object` for everybody else.
+
+    NAME: the section's key. TITLE: one line for people. FIELDS: its rows.
+    STACKED: layers stay apart as further walls (seccomp, landlock); otherwise they are folded in by `narrowed`.
+    """
+
+    NAME: str
+    TITLE: str
+    FIELDS: tuple[Field, ...]
+    STACKED: bool
+
+    def understand(self, section: Section, scope: Scope) -> object:
+        """The typed settings. Strict where nothing was said. Raises ProfileError."""
+
+    def traits(self, settings: object) -> frozenset[Trait]:
+        """The facts that other rooms may read."""
+
+    def mentions(self, settings: object) -> frozenset[str]:
+        """Host paths whose facts lowering will read (`Host.path`); absolute, normalised."""
+
+    def need(self, settings: object, host: Host) -> tuple[Lack, ...]:
+        """What this host cannot give."""
+
+    def lower(self, settings: object, scene: Scene) -> Lowered:
+        """The ops for this host. Pure. Raises ProfileError or HostError only for what `need` cannot say."""
+
+    def explain(self, settings: object) -> tuple[str, ...]:
+        """What the section means, in sentences."""
+
+    def widens(self, old: object, new: object) -> tuple[str, ...]:
+        """What `new` allows that `old` does not, in sentences; empty where it only narrows."""

@@ -1,0 +1,183 @@
+"""System call filters: which calls the job may make, with which arguments, and what the others answer.
+
+The grammar of rules is in grammar.py, their meaning in meaning.py, the filters in stack.py. Denied wins over allowed; layers are
+walls of their own. What the kernel would throw away of an argument never decides anything.
+"""
+
+from __future__ import annotations
+
+from sandboxer.abi import bpf
+from sandboxer.abi.errnos import Errno
+from sandboxer.controls.parse import boolean, name_in, one
+from sandboxer.controls.room import Lack, Lowered, Scene, Scope
+from sandboxer.controls.seccomp import sentences
+from sandboxer.controls.seccomp.findings import find_unused
+from sandboxer.controls.seccomp.grammar import parse_answers, parse_errno, parse_rules
+from sandboxer.controls.seccomp.meaning import NAME, Settings
+from sandboxer.controls.seccomp.meaning import understand as find_meaning
+from sandboxer.controls.seccomp.rules import ARCHITECTURES
+from sandboxer.controls.seccomp.stack import Filter, compile_stack
+from sandboxer.controls.seccomp.words import say_rule
+from sandboxer.errors import InternalError, Problem
+from sandboxer.model.host import Host
+from sandboxer.model.op import U32, Blob, LoadFilter
+from sandboxer.model.plan import Step
+from sandboxer.model.policy import Policy, Trait
+from sandboxer.model.report import Line, Status
+from sandboxer.model.section import Field, Merge, Section
+from sandboxer.model.stage import Stage
+
+__all__ = [
+    "FIELDS",
+    "NAME",
+    "STACKED",
+    "TITLE",
+    "Settings",
+    "explain",
+    "lower",
+    "mentions",
+    "need",
+    "settings",
+    "traits",
+    "understand",
+    "widens",
+]
+
+TITLE = "system call filters"
+STACKED = True
+
+_RULES = {"type": "list", "schema": {"type": ["string", "dict"]}}
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "allow",
+        Merge.GRANT,
+        _RULES,
+        parse_rules,
+        "calls that may be made: names, @groups, {call: {argument: condition}}",
+        "nothing",
+        say=say_rule,
+    ),
+    Field(
+        "deny",
+        Merge.DENY,
+        _RULES,
+        parse_rules,
+        "calls that may never be made, in the same words; wins over allow",
+        "nothing",
+        say=say_rule,
+    ),
+    Field(
+        "errno",
+        Merge.GRANT,
+        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": {"type": "list", "schema": {"type": "string"}}},
+        parse_answers,
+        "what refused calls answer, where that is not default_errno: {ENOSYS: [clone3]}",
+        "ENOSYS for clone3",
+    ),
+    Field(
+        "default_errno",
+        Merge.CHOICE,
+        {"type": "string"},
+        one(parse_errno),
+        "what refused calls answer",
+        "EPERM",
+        say=lambda number: Errno(number).name,
+    ),
+    Field(
+        "backend",
+        Merge.CHOICE,
+        {"type": "string"},
+        one(name_in(("libseccomp",), "backend")),
+        "what writes the filters",
+        "libseccomp",
+    ),
+    Field(
+        "log",
+        Merge.STRICTEST,
+        {"type": "boolean"},
+        one(boolean),
+        "write refused calls to the kernel's log",
+        "false",
+        scale=(True, False),
+    ),
+)
+
+
+def settings(policy: Policy) -> Settings:
+    """The typed settings of a policy."""
+    return _typed(policy.settings[NAME])
+
+
+def _typed(value: object) -> Settings:
+    if not isinstance(value, Settings):
+        raise InternalError(Problem(f"these are no settings of {NAME}: {value!r}"))
+    return value
+
+
+def understand(section: Section, scope: Scope) -> Settings:
+    """The walls and answers that a section, and the layers over it, mean. Raises ProfileError."""
+    return find_meaning(section, scope)
+
+
+def traits(settings: object) -> frozenset[Trait]:
+    """No other room depends on which calls are allowed."""
+    return frozenset()
+
+
+def mentions(settings: object) -> frozenset[str]:
+    """No host path is read."""
+    return frozenset()
+
+
+def need(settings: object, host: Host) -> tuple[Lack, ...]:
+    """What this kernel cannot do: filters at all, or on its architecture."""
+    lost = "every system call stays allowed"
+    lacks = []
+    missing = sorted({"errno", "kill_process", "allow"} - host.seccomp_actions)
+    if missing:
+        why = f"the kernel does not know the seccomp actions {', '.join(missing)}"
+        lacks.append(
+            Lack("system calls cannot be filtered here", why, "a kernel of 4.14 or newer with CONFIG_SECCOMP_FILTER", lost)
+        )
+    if host.arch not in ARCHITECTURES:
+        why = f"there is no table of system calls for {host.arch}"
+        lacks.append(Lack("system calls cannot be filtered here", why, f"a machine with {' or '.join(ARCHITECTURES)}", lost))
+    return tuple(lacks)
+
+
+def lower(settings: object, scene: Scene) -> Lowered:
+    """One LoadFilter for each filter of the stack, in the order of loading, as the last ops of all."""
+    mine = _typed(settings)
+    if need(mine, scene.host):
+        return Lowered()
+    unseen = [
+        layer for layer in scene.layers if NAME in layer.sections and layer.place not in {wall.place for wall in mine.walls[1:]}
+    ]
+    if unseen:
+        raise InternalError(
+            [Problem(f"the layer {layer.name} was not understood by {NAME}", where=layer.place) for layer in unseen]
+        )
+    filters = compile_stack(mine, scene.host.arch)
+    flags = bpf.FILTER_FLAG_SPEC_ALLOW
+    if mine.log and "log" in scene.host.seccomp_actions:
+        flags |= bpf.FILTER_FLAG_LOG
+    steps = tuple(Step(LoadFilter(U32(flags), Blob(item.program)), Stage.FILTER, NAME, item.place) for item in filters)
+    return Lowered(steps=steps, lines=(_line(mine, filters, scene.host.arch), *find_unused(mine)))
+
+
+def _line(settings: Settings, filters: tuple[Filter, ...], arch: str) -> Line:
+    sizes = " + ".join(str(item.instructions) for item in filters)
+    rest = Errno(settings.default_errno).name
+    what = f"{sentences.count_allowed(settings, arch)}, others answer {rest}; {len(filters)} filters of {sizes} instructions"
+    return Line(NAME, Status.ENFORCED, what)
+
+
+def explain(settings: object) -> tuple[str, ...]:
+    """What the section means, in sentences."""
+    return sentences.explain(_typed(settings))
+
+
+def widens(old: object, new: object) -> tuple[str, ...]:
+    """What `new` allows that `old` does not, in sentences."""
+    return sentences.widens(_typed(old), _typed(new))

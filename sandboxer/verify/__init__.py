@@ -1,0 +1,1 @@
+"""What the gate runs: reference semantics, a simulator of filters, and the makers of the generated tables."""

@@ -1,0 +1,101 @@
+"""Rules are read as they are meant, and what is wrong is said with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandboxer.controls.seccomp.rules import Answer, Condition, Group, Rule
+from sandboxer.errors import ProfileError
+from tests.controls.seccomp.filters import section
+
+
+def rule(text: str) -> object:
+    return section(f"allow: [{text}]").values("allow")[0]
+
+
+def error(text: str) -> str:
+    with pytest.raises(ProfileError) as caught:
+        section(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("read", Rule("read")),
+        ('"@file-read"', Group("file-read")),
+        ("{socket: {family: AF_UNIX}}", Rule("socket", (Condition("family", 0xFFFFFFFF, (1,)),))),
+        ("{socket: {family: 1}}", Rule("socket", (Condition("family", 0xFFFFFFFF, (1,)),))),
+        ("{socket: {family: {in: [AF_INET6, AF_INET]}}}", Rule("socket", (Condition("family", 0xFFFFFFFF, (2, 10)),))),
+        ("{clone: {clone_flags: {none_of: [CLONE_NEWUSER]}}}", Rule("clone", (Condition("clone_flags", 0x10000000, (0,)),))),
+        ("{mknod: {mode: {masked: [S_IFMT, S_IFREG]}}}", Rule("mknod", (Condition("mode", 0xF000, (0x8000,)),))),
+        ('{mmap: {prot: "PROT_READ|PROT_EXEC"}}', Rule("mmap", (Condition("prot", (1 << 64) - 1, (5,)),))),
+        ('{ioctl: {cmd: "0x5412"}}', Rule("ioctl", (Condition("cmd", 0xFFFFFFFF, (0x5412,)),))),
+        ("{openat: {dfd: -100}}", Rule("openat", (Condition("dfd", 0xFFFFFFFF, (0xFFFFFF9C,)),))),
+        ("{read: {buf: 0}}", Rule("read", (Condition("buf", (1 << 64) - 1, (0,)),))),
+    ],
+)
+def test_rule_is_read_as_it_is_meant(text: str, expected: object) -> None:
+    assert rule(text) == expected
+
+
+def test_rules_that_say_the_same_are_equal() -> None:
+    assert rule("{socket: {type: 1, family: AF_INET}}") == rule("{socket: {family: {in: [2, 2]}, type: SOCK_STREAM}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("allow: [opne]", "unknown system call 'opne'"),
+        ("allow: [socketcall]", "exists only for 32-bit x86"),
+        ("allow: [{socket: {famly: 1}}]", "socket has no argument 'famly'"),
+        ("allow: [{getpid: {x: 1}}]", "getpid takes no arguments"),
+        ("allow: [{epoll_ctl_old: {x: 1}}]", "the arguments of epoll_ctl_old are not known"),
+        ("allow: [{socket: {family: AF_INETT}}]", "unknown value 'AF_INETT'"),
+        ("allow: [{socket: {type: AF_INET}}]", "AF_INET is no value of type"),
+        ("allow: [{socket: {family: 4294967296}}]", "4294967296 does not fit into family"),
+        ("allow: [{mknod: {mode: 65536}}]", "65536 does not fit into mode"),
+        ("allow: [{socket: {family: {in: []}}}]", "expected a list of values that is not empty"),
+        ("allow: [{socket: {family: {inn: [1]}}}]", "unknown condition 'inn'"),
+        ("allow: [{mmap: {prot: {masked: [PROT_READ]}}}]", "expected [mask, value], found 1 values"),
+        ("allow: [{mmap: {prot: {masked: [PROT_READ, PROT_WRITE]}}}]", "0x2 has bits outside of the mask 0x1"),
+        ("allow: [{mmap: {prot: {masked: [0, 0]}}}]", "a mask of 0 looks at nothing"),
+        ("allow: [{clone: {clone_flags: {none_of: [0]}}}]", "0 has no bits that could be clear"),
+        ("allow: [{read: {buf: 1}}]", "buf is a pointer, which can be compared with 0 only"),
+        ("allow: [{execve: {filename: {none_of: [1]}}}]", "filename is a pointer"),
+        ('allow: [{"@network": {family: 1}}]', "a group has no arguments"),
+        ('allow: ["@Net work"]', "cannot name a group"),
+        ("allow: [{socket: {}}]", "expected the arguments of socket as a mapping"),
+        ("allow: [{socket: {family: 1}, read: {fd: 1}}]", "found a mapping of 2 names"),
+        ("allow: read", "expected a list of rules, found a text"),
+        ("errno: {EPRM: [read]}", "unknown error number 'EPRM'"),
+        ("errno: {ENOSYS: read}", "expected a list of calls, found a text"),
+        ("errno: {ENOSYS: [{socket: {family: 1}}]}", "an answer is for every refused use of socket"),
+        ("default_errno: 1", "unknown error number '1'"),
+        ("backend: mine", "unknown backend 'mine'"),
+    ],
+)
+def test_wrong_text_is_refused_with_the_reason(text: str, what: str) -> None:
+    assert what in error(text)
+
+
+def test_misspelt_names_are_followed_by_what_was_meant() -> None:
+    assert "did you mean" in error("allow: [opneat]")
+    assert "openat" in error("allow: [opneat]")
+    assert "did you mean family?" in error("allow: [{socket: {famly: 1}}]")
+    assert "AF_INET" in error("allow: [{socket: {family: AF_INETT}}]")
+
+
+def test_all_wrong_items_of_a_list_are_said_at_once_with_their_places() -> None:
+    shown = error("allow: [opne, read, cloze]\ndeny: [mout]")
+    assert all(place in shown for place in ("test.yaml:1:9", "test.yaml:1:21", "test.yaml:2:8"))
+
+
+def test_rule_with_too_many_combinations_is_refused() -> None:
+    many = ", ".join(str(number) for number in range(20))
+    assert "400 combinations" in error(f"allow: [{{socket: {{family: {{in: [{many}]}}, protocol: {{in: [{many}]}}}}}}]")
+
+
+def test_answers_are_read_for_calls_and_groups() -> None:
+    said = section('errno: {ENOSYS: [clone3, "@io-uring"], EACCES: [bpf]}').values("errno")
+    assert said == (Answer(38, "clone3"), Answer(38, "@io-uring"), Answer(13, "bpf"))

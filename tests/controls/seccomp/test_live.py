@@ -1,0 +1,120 @@
+"""The kernel itself under our filters. Every refusal has a twin that is allowed."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from sandboxer.abi.constants import CONSTANTS
+from sandboxer.abi.syscalls_table import NUMBERS
+from tests.controls.seccomp.filters import MINIMAL, call, meaning, programs, under
+
+NUMBER = NUMBERS["x86_64"]
+APPLICATION = programs(meaning('allow: ["@application"]'))
+HIGH = 1 << 32
+
+
+def machine_code(code: bytes) -> Callable[[], int]:
+    """A function out of these bytes."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    function = ctypes.CFUNCTYPE(ctypes.c_long)(address)
+    return lambda: (page, function())[1]
+
+
+@pytest.mark.parametrize("high", [0, HIGH])
+def test_socket_of_the_kernels_crypto_is_refused_also_with_high_bits(high: int) -> None:
+    assert under(APPLICATION, lambda: call(NUMBER["socket"], socket.AF_ALG | high, 5, 0)) == -errno.EPERM
+    assert under(APPLICATION, lambda: call(NUMBER["socket"], socket.AF_UNIX | high, 1, 0)) > 0
+
+
+@pytest.mark.parametrize("high", [0, HIGH])
+def test_tiocsti_is_refused_also_with_high_bits(high: int) -> None:
+    def attempt(command: int) -> int:
+        _, terminal = os.openpty()
+        letter = ctypes.create_string_buffer(64)
+        return call(NUMBER["ioctl"], terminal, command | high, ctypes.addressof(letter))
+
+    assert under(APPLICATION, lambda: attempt(CONSTANTS["TIOCSTI"])) == -errno.EPERM
+    assert under(APPLICATION, lambda: attempt(CONSTANTS["TCGETS"])) == 0
+
+
+def test_call_through_int_80_ends_the_process() -> None:
+    getpid_32 = machine_code(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
+    assert under(APPLICATION, getpid_32) is signal.SIGSYS
+    getpid_64 = machine_code(b"\xb8\x27\x00\x00\x00\x0f\x05\xc3")
+    assert under(APPLICATION, getpid_64) > 0
+
+
+def test_call_of_x32_ends_the_process() -> None:
+    assert under(APPLICATION, lambda: call(0x40000000 | NUMBER["getpid"])) is signal.SIGSYS
+    assert under(APPLICATION, lambda: call(NUMBER["getpid"])) > 0
+
+
+def test_number_without_a_name_answers_enosys() -> None:
+    assert under(APPLICATION, lambda: call(999)) == -errno.ENOSYS
+    assert under(APPLICATION, lambda: call(NUMBER["ptrace"], 0, 0, 0, 0)) == -errno.EPERM
+
+
+def test_clone3_answers_enosys_and_threads_start_anyway() -> None:
+    def start_thread() -> int:
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
+        return call(NUMBER["clone3"], 0, 0)
+
+    assert under(APPLICATION, start_thread) == -errno.ENOSYS
+
+
+def test_new_user_namespace_is_refused_and_a_child_allowed() -> None:
+    def fork_with(flags: int) -> int:
+        child = call(NUMBER["clone"], flags | signal.SIGCHLD, 0, 0, 0, 0)
+        if child == 0:
+            os._exit(0)
+        return child if child < 0 else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert under(APPLICATION, lambda: fork_with(CONSTANTS["CLONE_NEWUSER"])) == -errno.EPERM
+    assert under(APPLICATION, lambda: fork_with(CONSTANTS["CLONE_NEWUSER"] | HIGH)) == -errno.EPERM
+    assert under(APPLICATION, lambda: call(NUMBER["unshare"], CONSTANTS["CLONE_NEWUSER"])) == -errno.EPERM
+    assert under(APPLICATION, lambda: fork_with(0)) == 0
+
+
+def test_denied_seccomp_still_lets_the_whole_stack_be_loaded() -> None:
+    stack = programs(
+        meaning("allow: [execve, exit_group, exit, write, read]", "deny: [seccomp, prctl]", "deny: [{kill: {sig: 9}}]")
+    )
+    assert len(stack) == 4
+    assert under(stack, lambda: call(NUMBER["seccomp"], 2, 0, 0)) == -errno.EPERM
+    assert under(programs(meaning(MINIMAL)), lambda: call(NUMBER["seccomp"], 2, 0, 0)) == -errno.EFAULT
+
+
+def test_layer_refuses_what_the_profile_allows() -> None:
+    stack = programs(meaning('allow: ["@application"]', "deny: [getppid]"))
+    assert under(stack, lambda: call(NUMBER["getppid"])) == -errno.EPERM
+    assert under(stack, lambda: call(NUMBER["getpid"])) > 0
+    assert under(APPLICATION, lambda: call(NUMBER["getppid"])) > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bpf", "ptrace", "keyctl", "mount", "unshare", "setns", "io_uring_setup", "perf_event_open", "userfaultfd", "kexec_load"],
+)
+def test_dangerous_call_is_refused_before_the_kernel_looks_at_it(name: str) -> None:
+    assert under(APPLICATION, lambda: call(NUMBER[name], 1 << 20, 1 << 20, 1 << 20, 1 << 20)) == -errno.EPERM
+
+
+def test_programs_start_under_the_filter() -> None:
+    def run() -> str:
+        return subprocess.run(["sh", "-c", "echo a | cat; exit 3"], capture_output=True, text=True, check=False).stdout
+
+    assert under(APPLICATION, run) == "a\n"

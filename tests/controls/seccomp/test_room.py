@@ -1,0 +1,85 @@
+"""The room: its rows, what it lacks on a host, the ops and lines that it gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sandboxer.abi import bpf
+from sandboxer.controls import seccomp
+from sandboxer.controls.room import Scene
+from sandboxer.errors import InternalError
+from sandboxer.model.host import Host
+from sandboxer.model.op import LoadFilter
+from sandboxer.model.report import Status
+from sandboxer.model.stage import Stage
+from tests.controls.seccomp.filters import MINIMAL, ROWS, layers, meaning
+
+HOST = Host()
+SCENE = Scene(HOST, frozenset())
+
+
+def test_every_filter_is_loaded_at_the_very_end_in_the_order_of_the_stack() -> None:
+    found = seccomp.lower(meaning(MINIMAL, "deny: [ptrace]"), SCENE)
+    assert [step.stage for step in found.steps] == [Stage.FILTER] * 3
+    assert all(isinstance(step.op, LoadFilter) and step.op.flags == bpf.FILTER_FLAG_SPEC_ALLOW for step in found.steps)
+    assert [step.place.show() if step.place else "" for step in found.steps] == [
+        "test.yaml:1:9",
+        "layer1.yaml:1:1",
+        "test.yaml:1:9",
+    ]
+
+
+def test_report_says_how_much_is_allowed_and_how_long_the_filters_are() -> None:
+    line = seccomp.lower(meaning(MINIMAL), SCENE).lines[0]
+    assert line.status is Status.ENFORCED
+    assert line.what.startswith("6 system calls are allowed, others answer EPERM; 2 filters of ")
+
+
+def test_rule_that_does_nothing_is_reported() -> None:
+    found = seccomp.lower(meaning(f"{MINIMAL}\ndeny: [ptrace]"), SCENE)
+    assert [line.status for line in found.lines] == [Status.ENFORCED, Status.UNUSED]
+
+
+def test_log_sets_the_flag_where_the_kernel_has_it() -> None:
+    settings = meaning(f"{MINIMAL}\nlog: true")
+    older = replace(HOST, seccomp_actions=HOST.seccomp_actions - {"log"})
+    flags = [
+        {step.op.flags for step in seccomp.lower(settings, Scene(host, frozenset())).steps if isinstance(step.op, LoadFilter)}
+        for host in (HOST, older)
+    ]
+    assert flags == [{bpf.FILTER_FLAG_SPEC_ALLOW | bpf.FILTER_FLAG_LOG}, {bpf.FILTER_FLAG_SPEC_ALLOW}]
+
+
+def test_kernel_without_filters_is_a_lack_and_gives_no_op() -> None:
+    bare = replace(HOST, seccomp_actions=frozenset())
+    assert "errno" in seccomp.need(meaning(MINIMAL), bare)[0].why
+    assert seccomp.lower(meaning(MINIMAL), Scene(bare, frozenset())).steps == ()
+    assert seccomp.need(meaning(MINIMAL), HOST) == ()
+
+
+def test_unknown_architecture_is_a_lack() -> None:
+    assert "mips" in seccomp.need(meaning(MINIMAL), replace(HOST, arch="mips"))[0].why
+
+
+def test_layer_that_was_not_understood_is_never_forgotten() -> None:
+    with pytest.raises(InternalError, match="layer 1 was not understood"):
+        seccomp.lower(meaning(MINIMAL), Scene(HOST, frozenset(), layers("deny: [ptrace]")))
+    seccomp.lower(meaning(MINIMAL, "deny: [ptrace]"), Scene(HOST, frozenset(), layers("deny: [ptrace]")))
+
+
+def test_room_keeps_layers_apart_and_reads_no_host_path() -> None:
+    assert seccomp.STACKED
+    assert seccomp.traits(meaning(MINIMAL)) == seccomp.mentions(meaning(MINIMAL)) == frozenset()
+
+
+def test_every_row_has_help() -> None:
+    assert all(row.help and row.default for row in ROWS.values())
+
+
+def test_settings_of_another_room_are_refused() -> None:
+    with pytest.raises(InternalError):
+        seccomp.explain("something")
+    assert seccomp.explain(meaning(MINIMAL))
+    assert seccomp.widens(meaning(MINIMAL), meaning(MINIMAL)) == ()

@@ -1,0 +1,207 @@
+"""The filters mean what the rules mean: every number, arguments with high bits, random rules, layers."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandboxer.abi import bpf
+from sandboxer.abi.constants import CONSTANTS
+from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.controls.seccomp.meaning import Settings
+from sandboxer.controls.seccomp.rules import Condition, Rule, find_arguments
+from sandboxer.controls.seccomp.words import show_rule
+from sandboxer.verify.reference import decide
+from sandboxer.verify.simulate import Call, run_stack
+from tests.controls.seccomp.filters import MINIMAL, meaning, programs
+
+NUMBER = NUMBERS["x86_64"]
+APPLICATION = 'allow: ["@application"]'
+HIGH = 1 << 32
+EDGES = (0, 1, 2, 10, 16, 38, 0x5412, 0x541C, 0x2000, 0x8000, 0x12000, 0x10000000, 0x80000000, 0xFFFFFFFF, HIGH, HIGH | 2)
+NUMBERS_TRIED = (*range(601), 0x3FFFFFFF, 0x40000000, 0x40000208, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
+
+
+@functools.cache
+def application() -> tuple[Settings, tuple[bytes, ...]]:
+    found = meaning(APPLICATION)
+    return found, programs(found)
+
+
+def answer(stack: tuple[bytes, ...], number: int, *arguments: int) -> int:
+    return run_stack(stack, Call(number, arguments)).value
+
+
+@pytest.mark.parametrize("text", [MINIMAL, APPLICATION, f"{MINIMAL}\ndeny: [seccomp]\nerrno: {{EACCES: [ptrace, seccomp]}}"])
+def test_every_number_answers_as_the_rules_mean(text: str) -> None:
+    found = meaning(text)
+    stack = programs(found)
+    for number in NUMBERS_TRIED:
+        for value in EDGES:
+            arguments = (value, value, value ^ HIGH, 0, 0, 0)
+            assert answer(stack, number, *arguments) == decide(found, "x86_64", number, arguments), (number, hex(value))
+
+
+def test_foreign_architectures_are_killed() -> None:
+    for arch in ("i386", "aarch64"):
+        assert run_stack(application()[1], Call(4, arch=bpf.AUDIT_ARCH[arch])).value == bpf.RET_KILL_PROCESS
+    assert run_stack(application()[1], Call(4)).is_allowed
+
+
+def test_calls_of_x32_are_killed_and_their_twins_allowed() -> None:
+    assert answer(application()[1], bpf.X32_BIT | NUMBER["getpid"]) == bpf.RET_KILL_PROCESS
+    assert answer(application()[1], NUMBER["getpid"]) == bpf.RET_ALLOW
+
+
+@pytest.mark.parametrize("high", [0, HIGH, 0xFFFFFFFF << 32])
+def test_tiocsti_is_refused_whatever_the_high_bits(high: int) -> None:
+    for command in ("TIOCSTI", "TIOCLINUX"):
+        assert answer(application()[1], NUMBER["ioctl"], 0, CONSTANTS[command] | high) == bpf.RET_ERRNO | 1
+    assert answer(application()[1], NUMBER["ioctl"], 0, CONSTANTS["TCGETS"] | high) == bpf.RET_ALLOW
+
+
+@pytest.mark.parametrize("high", [0, HIGH, 0xFFFFFFFF << 32])
+def test_socket_family_is_decided_whatever_the_high_bits(high: int) -> None:
+    stack = application()[1]
+    assert answer(stack, NUMBER["socket"], CONSTANTS["AF_ALG"] | high, 5) == bpf.RET_ERRNO | 1
+    assert answer(stack, NUMBER["socket"], CONSTANTS["AF_UNIX"] | high, 1) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["socket"], CONSTANTS["AF_INET"] | high, 1 | 0o2000000 | high) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["socket"], CONSTANTS["AF_INET"] | high, 3) == bpf.RET_ERRNO | 1
+
+
+def test_clone_passes_for_threads_and_not_for_namespaces() -> None:
+    stack = application()[1]
+    assert answer(stack, NUMBER["clone"], 0x3D0F00) == bpf.RET_ALLOW
+    for flag in ("NEWUSER", "NEWNS", "NEWPID", "NEWNET", "NEWIPC", "NEWUTS", "NEWCGROUP"):
+        assert answer(stack, NUMBER["clone"], CONSTANTS[f"CLONE_{flag}"] | 17) == bpf.RET_ERRNO | 1
+    assert answer(stack, NUMBER["clone3"]) == bpf.RET_ERRNO | 38
+
+
+def test_clone3_allowed_whole_is_allowed() -> None:
+    stack = programs(meaning('allow: ["@application", "@namespaces"]'))
+    assert answer(stack, NUMBER["clone3"]) == bpf.RET_ALLOW
+
+
+def test_whole_allow_does_not_swallow_a_deny_of_a_part() -> None:
+    stack = programs(meaning(f"{MINIMAL[:-1]}, socket]\ndeny: [{{socket: {{family: AF_ALG}}}}]"))
+    assert answer(stack, NUMBER["socket"], 38) == bpf.RET_ERRNO | 1
+    assert answer(stack, NUMBER["socket"], 1) == bpf.RET_ALLOW
+
+
+def test_answer_chooses_the_number_and_never_the_verdict() -> None:
+    text = (
+        f"{MINIMAL[:-1]}, {{socket: {{family: AF_UNIX}}}}, getpid]\nerrno: {{EAFNOSUPPORT: [socket], ENOSYS: [getpid, ptrace]}}"
+    )
+    stack = programs(meaning(text))
+    assert answer(stack, NUMBER["socket"], 2) == bpf.RET_ERRNO | 97
+    assert answer(stack, NUMBER["socket"], 1) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["getpid"]) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["ptrace"]) == bpf.RET_ERRNO | 38
+
+
+def test_default_errno_is_what_refused_calls_answer() -> None:
+    stack = programs(meaning(f"{MINIMAL}\ndefault_errno: EACCES"))
+    assert answer(stack, NUMBER["ptrace"]) == bpf.RET_ERRNO | 13
+
+
+def test_denied_seccomp_is_denied_by_the_last_filter_alone() -> None:
+    stack = programs(meaning("allow: [execve, exit_group]", "deny: [seccomp]"))
+    assert answer(stack, NUMBER["seccomp"]) == bpf.RET_ERRNO | 1
+    assert answer(stack[:-1], NUMBER["seccomp"]) == bpf.RET_ALLOW
+
+
+def test_seccomp_allowed_in_part_stays_so() -> None:
+    text = "allow: [execve, exit_group, {seccomp: {op: SECCOMP_GET_ACTION_AVAIL}}]"
+    stack = programs(meaning(text))
+    assert answer(stack, NUMBER["seccomp"], 2) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["seccomp"], 1) == bpf.RET_ERRNO | 1
+
+
+def test_compilation_is_the_same_every_time() -> None:
+    assert programs(meaning(APPLICATION)) == programs(meaning(APPLICATION))
+
+
+# ── random rules ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CALLS = {"socket": ("family", "type"), "ioctl": ("cmd", "arg"), "mknod": ("mode", "dev"), "mmap": ("prot", "flags"), "getpid": ()}
+POINT_VALUES = st.one_of(
+    st.integers(0, 9), st.sampled_from([HIGH, HIGH | 3, 0xFFFFFFFF, 0x10003, (1 << 64) - 1]), st.integers(0, (1 << 64) - 1)
+)
+
+
+@st.composite
+def conditions(draw: st.DrawFn, call: str, argument: str) -> Condition:
+    full = next(a.mask for a in find_arguments(call, "x86_64") or () if a.name == argument)
+    mask = draw(st.sampled_from([full, 1, 3, 6, 0x8001, full & ~1, full & HIGH | 1]))
+    values = draw(st.sets(POINT_VALUES, min_size=1, max_size=3))
+    return Condition(argument, mask, tuple(sorted({value & mask for value in values})))
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    call = draw(st.sampled_from(sorted(CALLS)))
+    names = draw(st.sets(st.sampled_from(CALLS[call]))) if CALLS[call] else set()
+    return Rule(call, tuple(draw(conditions(call, name)) for name in sorted(names)))
+
+
+def as_yaml(rule: Rule) -> str:
+    """A rule as text of the grammar."""
+    if rule.is_whole:
+        return rule.call
+    parts = []
+    for condition in rule.conditions:
+        full = next(a.mask for a in find_arguments(rule.call, "x86_64") or () if a.name == condition.argument)
+        if condition.mask == full:
+            parts.append(f"{condition.argument}: {{in: {list(map(str, condition.values))}}}")
+        else:
+            parts.append(f"{condition.argument}: {{masked: ['{condition.mask}', '{condition.values[0]}']}}")
+    return f"{{{rule.call}: {{{', '.join(parts)}}}}}"
+
+
+def listed(many: list[Rule]) -> str:
+    return ", ".join(["execve", "exit_group", *(as_yaml(rule) for rule in many)])
+
+
+LISTS = st.lists(rules(), max_size=4)
+POINTS = st.lists(st.tuples(st.sampled_from(sorted(CALLS)), st.tuples(*[POINT_VALUES] * 4)), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=150)
+@given(allow=LISTS, deny=LISTS, layer=LISTS, points=POINTS)
+def test_random_rules_compile_to_what_they_mean(
+    allow: list[Rule], deny: list[Rule], layer: list[Rule], points: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    text = f"allow: [{listed(allow)}]\ndeny: [{', '.join(map(as_yaml, deny))}]\nerrno: {{EACCES: [socket]}}"
+    base = meaning(text)
+    narrow = meaning(text, f"allow: [{listed(layer)}]")
+    base_stack, narrow_stack = programs(base), programs(narrow)
+    for call, four in points:
+        arguments = (*four, 0, 0)
+        wide = answer(base_stack, NUMBER[call], *arguments)
+        tight = answer(narrow_stack, NUMBER[call], *arguments)
+        assert wide == decide(base, "x86_64", NUMBER[call], arguments), [show_rule(rule) for rule in allow + deny]
+        assert tight == decide(narrow, "x86_64", NUMBER[call], arguments)
+        assert not (tight == bpf.RET_ALLOW != wide), "a layer widened"
+
+
+@settings(deadline=None, max_examples=60)
+@given(allow=LISTS, deny=LISTS, points=POINTS, high=st.integers(1, 0xFFFFFFFF))
+def test_random_rules_do_not_look_at_bits_that_the_kernel_drops(
+    allow: list[Rule], deny: list[Rule], points: list[tuple[str, tuple[int, ...]]], high: int
+) -> None:
+    stack = programs(meaning(f"allow: [{listed(allow)}]\ndeny: [{', '.join(map(as_yaml, deny))}]"))
+    for call, four in points:
+        known = find_arguments(call, "x86_64") or ()
+        narrow = [argument.bits < 64 for argument in known] + [False] * (4 - len(known))
+        raised = [value ^ (high << 32) if cut else value for value, cut in zip(four, narrow, strict=False)]
+        assert answer(stack, NUMBER[call], *four) == answer(stack, NUMBER[call], *raised)
+
+
+@settings(deadline=None, max_examples=60)
+@given(allow=LISTS, deny=LISTS)
+def test_random_rules_compile_the_same_in_any_order(allow: list[Rule], deny: list[Rule]) -> None:
+    first = programs(meaning(f"allow: [{listed(allow)}]\ndeny: [{', '.join(map(as_yaml, deny))}]"))
+    assert first == programs(meaning(f"deny: [{', '.join(map(as_yaml, deny[::-1]))}]\nallow: [{listed(allow[::-1])}]"))

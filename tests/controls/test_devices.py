@@ -1,0 +1,185 @@
+"""/dev for pretended hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandboxer.abi.mount import MountAttr
+from sandboxer.controls import devices
+from sandboxer.controls.devices import Device, Settings, meet_devices
+from sandboxer.controls.room import Lowered, Scene, Scope
+from sandboxer.errors import ProfileError
+from sandboxer.model.host import Host, PathFact, PathKind
+from sandboxer.model.node import Mapping, parse_node
+from sandboxer.model.op import OpenTree
+from sandboxer.model.policy import Trait
+from sandboxer.model.report import Status
+from sandboxer.model.section import Section
+from sandboxer.model.stage import Stage
+
+NODE = PathFact(PathKind.DEVICE, mode=0o666)
+FACTS = {
+    **dict.fromkeys(devices.NODES, NODE),
+    "/dev/kvm": PathFact(PathKind.DEVICE, gid=108, mode=0o660),
+    "/dev/dri": PathFact(PathKind.DIRECTORY),
+    "/dev/dri/card0": NODE,
+    "/dev/log": PathFact(PathKind.SOCKET),
+    "/dev/cdrom": PathFact(PathKind.SYMLINK, target="sr0"),
+    "/dev/sr0": NODE,
+}
+USER = Host(paths=FACTS)
+ROOT = Host(uid=0, gid=0, capabilities=(1 << 41) - 1, paths=FACTS)
+
+
+def understood(text: str) -> Settings:
+    node = parse_node(text.encode(), "test.yaml")
+    assert isinstance(node, Mapping)
+    rows = {row.name: row for row in devices.FIELDS}
+    section = Section({key.text: rows[key.text].parse(value) for key, value in node.entries})
+    return devices.understand(section, Scope(cwd="/", home="/"))
+
+
+def lowered(text: str, host: Host = USER) -> Lowered:
+    return devices.lower(understood(text), Scene(host, frozenset({Trait.NEW_USER_NAMESPACE})))
+
+
+def lines(text: str, host: Host = USER) -> list[str]:
+    return [step.op.say() for step in sorted(lowered(text, host).steps, key=lambda step: step.stage)]
+
+
+def test_nothing_said_is_no_device() -> None:
+    assert lowered("{}").steps == ()
+    assert devices.mentions(understood("{}")) == frozenset()
+    assert devices.traits(understood("{}")) == frozenset()
+
+
+def test_minimal_dev_reads_as_this() -> None:
+    found = lines("dev: minimal")
+    assert found[:5] == [
+        f"take /dev/{name} from the host (attributes 0xa)" for name in ("null", "zero", "full", "urandom", "tty")
+    ]
+    assert found[5:] == [
+        "make the directory /dev (mode 755)",
+        "make the file /dev/null (mode 444)",
+        "show it at /dev/null",
+        "make the file /dev/zero (mode 444)",
+        "show it at /dev/zero",
+        "make the file /dev/full (mode 444)",
+        "show it at /dev/full",
+        "make the link /dev/random -> urandom",
+        "make the file /dev/urandom (mode 444)",
+        "show it at /dev/urandom",
+        "make the file /dev/tty (mode 444)",
+        "show it at /dev/tty",
+        "make the link /dev/fd -> /proc/self/fd",
+        "make the link /dev/stdin -> /proc/self/fd/0",
+        "make the link /dev/stdout -> /proc/self/fd/1",
+        "make the link /dev/stderr -> /proc/self/fd/2",
+        "make the link /dev/ptmx -> pts/ptmx",
+        "make the directory /dev/pts (mode 755)",
+        "mount devpts on /dev/pts (('newinstance', 'ptmxmode=0666', 'mode=620'), attributes 0xa)",
+        "make the directory /dev/shm (mode 755)",
+        "mount tmpfs on /dev/shm (('size=67108864', 'nr_inodes=16384', 'mode=1777', 'uid=1000', 'gid=1000'), attributes 0xe)",
+    ]
+
+
+def test_random_of_its_own_on_an_old_kernel() -> None:
+    old = Host(kernel=(5, 15), paths=FACTS)
+    assert "take /dev/random from the host (attributes 0xa)" in lines("dev: minimal", old)
+
+
+def test_shared_memory_of_root_belongs_to_the_outside_id() -> None:
+    assert "uid=65534" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
+    assert "size=1048576" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
+
+
+def test_devices_are_taken_before_the_stage_covers_them() -> None:
+    taken = [step for step in lowered("dev: minimal").steps if isinstance(step.op, OpenTree)]
+    assert {step.stage for step in taken} == {Stage.SOURCES}
+    assert all(isinstance(step.op, OpenTree) and step.op.attributes == MountAttr.NOSUID | MountAttr.NOEXEC for step in taken)
+    assert all(isinstance(step.op, OpenTree) and step.op.slot >= devices.FIRST_SLOT for step in taken)
+
+
+def test_further_device_is_bound() -> None:
+    assert lines("allow: [/dev/kvm]") == [
+        "take /dev/kvm from the host (attributes 0xa)",
+        "make the file /dev/kvm (mode 444)",
+        "show it at /dev/kvm",
+    ]
+
+
+def test_directory_of_devices_is_bound_whole() -> None:
+    assert lines("allow: [/dev/dri, /dev/dri/card0]") == [
+        "take /dev/dri from the host (attributes 0xa)",
+        "make the directory /dev/dri (mode 755)",
+        "show it at /dev/dri",
+    ]
+
+
+def test_link_to_a_device_is_made_again() -> None:
+    assert lines("allow: [/dev/cdrom]")[-1] == "make the link /dev/cdrom -> sr0"
+
+
+def test_missing_device_is_refused_and_optional_one_is_left_out() -> None:
+    with pytest.raises(ProfileError, match=r"/dev/none\? if"):
+        lowered("allow: [/dev/none]")
+    found = lowered('allow: ["/dev/none?"]')
+    assert found.steps == ()
+    assert found.lines[-1].status is Status.UNUSED
+
+
+def test_what_is_no_device_is_refused() -> None:
+    with pytest.raises(ProfileError, match="not a device"):
+        lowered("allow: [/dev/log]")
+
+
+def test_device_that_minimal_dev_has_is_refused() -> None:
+    with pytest.raises(ProfileError, match="already"):
+        lowered("{dev: minimal, allow: [/dev/null]}")
+    assert len(lowered("allow: [/dev/null]").steps) == 3
+
+
+def test_path_outside_dev_is_refused() -> None:
+    with pytest.raises(ProfileError, match="not below /dev"):
+        understood("allow: [/etc/passwd]")
+
+
+def test_device_that_the_job_of_root_cannot_open_is_a_lack() -> None:
+    said = understood("allow: [/dev/kvm]")
+    assert [lack.what for lack in devices.need(said, ROOT)] == ["the job could not open /dev/kvm"]
+    assert devices.need(said, USER) == ()
+    assert devices.need(understood("allow: [/dev/sr0]"), ROOT) == ()
+
+
+def test_host_without_a_node_is_a_lack() -> None:
+    bare = Host(paths={path: fact for path, fact in FACTS.items() if path != "/dev/full"})
+    assert [lack.what for lack in devices.need(understood("dev: minimal"), bare)] == ["/dev/full cannot be given to the box"]
+    assert devices.need(understood("dev: minimal"), USER) == ()
+
+
+def test_fresh_dev_is_a_trait() -> None:
+    assert devices.traits(understood("dev: minimal")) == {Trait.FRESH_DEV}
+
+
+def test_devices_meet_in_the_deeper_one() -> None:
+    assert meet_devices(Device("/dev/dri"), Device("/dev/dri/card0", True)) == Device("/dev/dri/card0", True)
+    assert meet_devices(Device("/dev/dri"), Device("/dev/kvm")) is None
+
+
+def test_widening_is_told_and_narrowing_is_not() -> None:
+    none, minimal, more = understood("{}"), understood("dev: minimal"), understood("{dev: minimal, allow: [/dev/dri]}")
+    assert devices.widens(none, minimal) == ("has a /dev", "may fill /dev/shm up to 67108864 bytes")[:1]
+    assert devices.widens(minimal, more) == ("has the device /dev/dri",)
+    assert devices.widens(more, none) == ()
+
+
+def test_explain_names_every_device() -> None:
+    told = "\n".join(devices.explain(understood("{dev: minimal, allow: [/dev/kvm]}")))
+    assert "null" in told
+    assert "/dev/kvm" in told
+    assert devices.explain(understood("{}")) == ("There is no /dev.",)
+
+
+def test_shared_memory_of_a_joined_user_namespace_belongs_to_whoever_mounts_it() -> None:
+    steps = devices.lower(understood("dev: minimal"), Scene(USER, frozenset())).steps
+    assert not any("uid=" in step.op.say() for step in steps)
