@@ -1,0 +1,68 @@
+"""sandboxer: run untrusted programs under a profile that a person can read.
+
+    import sandboxer
+    result = sandboxer.run(["python3", "job.py"], profile="python", timeout="10s")
+    print(result.reason, result.exit_code)
+
+Names are imported when they are used: `import sandboxer` costs nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know this name
+if TYPE_CHECKING:
+    from sandboxer.api import Options, Policy, load, run
+    from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
+    from sandboxer.model.result import Reason, Result, Timings, Usage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HostError",
+    "InternalError",
+    "KernelError",
+    "Options",
+    "Policy",
+    "ProfileError",
+    "Reason",
+    "Result",
+    "SandboxerError",
+    "Timings",
+    "Usage",
+    "load",
+    "run",
+]
+
+_HOMES = {
+    **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
+    **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
+    **dict.fromkeys(("Reason", "Result", "Timings", "Usage"), "sandboxer.model.result"),
+}
+
+
+class _Package(type(sys)):  # type: ignore[misc]  # ModuleType, without the import of types
+    """This package: `sandboxer.run` is the public function; the package of that name is reached by imports all the same."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "run" or not isinstance(value, type(sys)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sandboxer' has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

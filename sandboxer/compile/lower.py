@@ -1,0 +1,128 @@
+"""A policy meets a host: every room says what it lacks, then gives its ops; sorted by stage they are the plan. Pure.
+
+What the host cannot give of a required section refuses the start, all of it at once. What it cannot give of a best_effort
+section becomes a line of the report. This module knows no control by name but `ids` and `process`, whose names and numbers every
+room may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sandboxer.compile.check import check_plan, check_policy
+from sandboxer.controls.room import Lack, Lowered, Room, Scene
+from sandboxer.errors import HostError, Problem
+from sandboxer.model.host import Host
+from sandboxer.model.place import Place
+from sandboxer.model.plan import Plan, Recipe, Step
+from sandboxer.model.policy import Enforce, Policy, Trait
+from sandboxer.model.report import Line, Report, Status
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What the rooms gave so far."""
+
+    steps: list[Step] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    set: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, lowered: Lowered) -> None:
+        self.steps += lowered.steps
+        self.lines += lowered.lines
+        self.passed += lowered.passed
+        self.set += lowered.set
+
+
+def lower_policy(policy: Policy, host: Host, rooms: Sequence[Room], *, has_terminal: bool = False) -> Plan:
+    """The plan of a policy for a host.
+
+    has_terminal: the command gets a pseudo-terminal; that is the caller's wish and no right, so no profile says it.
+    Raises: HostError with everything that required sections lack; ProfileError for what contradicts itself.
+    """
+    if has_terminal:
+        policy = replace(policy, traits=policy.traits | {Trait.HAS_TERMINAL})
+    check_policy(policy, host)
+    gathered = _Gathered()
+    scene = make_scene(policy, host)
+    for room in rooms:
+        settings = policy.settings[room.NAME]
+        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
+        lacks = room.need(settings, host)
+        if lacks and enforce is Enforce.REQUIRED:
+            gathered.problems += (_refusal(room, lack, policy) for lack in lacks)
+        else:
+            gathered.lines += (_weakened(room, lack) for lack in lacks)
+    if gathered.problems:
+        raise HostError(gathered.problems)
+    for room in rooms:
+        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
+        gathered.add(room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce)))
+    plan = _assemble(policy, gathered, rooms)
+    check_plan(plan, policy.traits)
+    return plan
+
+
+def make_scene(policy: Policy, host: Host) -> Scene:
+    """What rooms may read of each other. The ids come from the room `ids`; the host's own stand outside for an ordinary user."""
+    ids = policy.settings.get("ids")
+    outside = _number(getattr(ids, "outside", None), 65534)
+    return Scene(
+        host=host,
+        traits=policy.traits,
+        layers=policy.layers,
+        inside_uid=_number(getattr(ids, "user", None), 1000),
+        inside_gid=_number(getattr(ids, "group", None), 1000),
+        outside_uid=outside if host.is_privileged else host.uid,
+        outside_gid=outside if host.is_privileged else host.gid,
+        user_name=str(getattr(ids, "name", "sandbox")),
+        host_name=str(getattr(policy.settings.get("process"), "hostname", "sandbox")),
+    )
+
+
+def _number(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _with_enforce(scene: Scene, enforce: Enforce) -> Scene:
+    return scene if scene.enforce is enforce else replace(scene, enforce=enforce)
+
+
+def _refusal(room: Room, lack: Lack, policy: Policy) -> Problem:
+    why = f"{lack.why}; the section `{room.NAME}` is required" if lack.why else f"the section `{room.NAME}` is required"
+    return Problem(lack.what, where=lack.place or _first_place(policy, room.NAME), why=why, attempt=lack.attempt)
+
+
+def _first_place(policy: Policy, control: str) -> Place | None:
+    """Where the section was first said, for a lack that has no place of its own."""
+    section = policy.said.get(control)
+    places = [item.place for items in section.said.values() for item in items] if section else []
+    return min(places) if places else None
+
+
+def _weakened(room: Room, lack: Lack) -> Line:
+    return Line(room.NAME, Status.WEAKENED, lack.what, lack.lost, lack.why, lack.attempt, lack.place)
+
+
+def _assemble(policy: Policy, gathered: _Gathered, rooms: Sequence[Room]) -> Plan:
+    ordered = sorted(gathered.steps, key=lambda step: step.stage)
+    lists = {name: tuple(step for step in ordered if step.stage.list_name == name) for name in ("before", "inside", "after")}
+    order = {room.NAME: number for number, room in enumerate(rooms)}
+    lines = sorted(_unique(gathered.lines), key=lambda line: order.get(line.control, len(order)))
+    recipe = Recipe(
+        passed=tuple(dict.fromkeys(gathered.passed)),
+        set=tuple(dict(gathered.set).items()),
+        terminal=Trait.HAS_TERMINAL in policy.traits,
+    )
+    return Plan(policy.name, lists["before"], lists["inside"], lists["after"], recipe, Report(tuple(lines)))
+
+
+def _unique(lines: Iterable[Line]) -> list[Line]:
+    """A room that reports in `lower` what it said in `need` already says it once."""
+    seen: dict[tuple[str, str, Status], Line] = {}
+    for line in lines:
+        seen.setdefault((line.control, line.what, line.status), line)
+    return list(seen.values())
