@@ -1,0 +1,108 @@
+/* Pid 1 of the box: it reaps, passes signals on to the command, and ends with the command or with the monitor.
+ *
+ * Its end is the end of the box: the kernel kills whatever is left of the pid namespace. */
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "../box.h"
+
+#define K_PR_SET_DUMPABLE 4
+#define LIFE_FD 0
+#define SIGNAL_FD 1
+
+bool is_monitor_gone(const struct box *box) {
+    struct pollfd life = {.fd = box->life_fd, .events = POLLIN, .revents = 0};
+    const struct timespec at_once = {0};
+    return k_poll(&life, 1, &at_once) > 0;
+}
+
+/* Let go of everything but the life line and the signals. They take the places of stdin and stdout. */
+static int keep_two_fds(struct box *box) {
+    int signals = k_signalfd(~0ULL);
+    if (signals < 0) return -signals;
+    int error = failed(SYS3(SYS_dup3, signals, SIGNAL_FD, O_CLOEXEC));
+    if (!error) error = failed(SYS3(SYS_dup3, box->life_fd, LIFE_FD, O_CLOEXEC));
+    if (!error) error = failed(SYS3(NR_CLOSE_RANGE, 2, ~0U, 0));
+    return error;
+}
+
+/* Signals that wait; those that are not about children go on to the command, if there is one. */
+static void take_signals(int command) {
+    struct signalfd_siginfo info;
+    while (SYS3(SYS_read, SIGNAL_FD, &info, sizeof info) == (long)sizeof info)
+        if (info.ssi_signo != SIGCHLD && command) SYS2(SYS_kill, command, info.ssi_signo);
+}
+
+/* Kill and reap what the command left, for the kernel forgets the usage of those that it kills at our end. What does not
+ * end soon, or is not ours to kill, is left to the kernel all the same. */
+static void end_rest(void) {
+    const struct timespec patience = {.tv_sec = 0, .tv_nsec = 100000000};
+    while (SYS2(SYS_kill, -1, SIGKILL) >= 0) {
+        struct pollfd signals = {.fd = SIGNAL_FD, .events = POLLIN, .revents = 0};
+        if (k_wait4(-1, NULL, WNOHANG | __WALL, NULL) > 0) continue;
+        if (k_poll(&signals, 1, &patience) <= 0) return;
+        take_signals(0);
+    }
+}
+
+/* Reap all that ended; the command's end is ours. */
+static void reap(struct box *box, int command) {
+    struct page *page = box->page;
+    int status = 0;
+    long pid;
+    while ((pid = k_wait4(-1, &status, WNOHANG | __WALL, NULL)) > 0) {
+        if (pid != command) continue;
+        page->status = status;
+        page->end_ns = box_now(box);
+        end_rest();
+        SYS2(SYS_getrusage, RUSAGE_SELF, &page->of_init);
+        SYS2(SYS_getrusage, RUSAGE_CHILDREN, &page->of_children);
+        __atomic_store_n(&page->has_ended, 1, __ATOMIC_RELEASE);
+        k_exit(0);
+    }
+}
+
+static void run_init(struct box *box, int command) {
+    SYS1(SYS_chdir, "/");
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = LIFE_FD, .events = POLLIN}, {.fd = SIGNAL_FD, .events = POLLIN}};
+        reap(box, command);
+        k_poll(fds, 2, NULL);
+        if (fds[0].revents) k_exit(1);
+        take_signals(command);
+    }
+}
+
+/* The command's process goes on with the list. It leaves pid 1's session: its group is then its own. */
+static void go_on(void *argument) {
+    struct box *box = argument;
+    int error = box->has_session ? failed(SYS0(SYS_setsid)) : 0;
+    if (error) leave_inside(box, (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, box->page->step, TAG_become_init, error});
+    run_inside(box, box->page->step + 1);
+}
+
+/* Until Linux 6.3 a process cannot enter another time namespace while it shares memory: EINVAL. time_namespaces(7). */
+static long start_command(struct box *box) {
+    if (!box->has_new_clock) return k_call_in_child(box->spare_stack, SPARE_STACK_BYTES, go_on, box);
+    long command = k_fork(0, NULL);
+    if (command == 0) go_on(box);
+    return command;
+}
+
+/* Start the process that goes on with the list; this one stays as pid 1. No fields. EINVAL: it is not pid 1. pid_namespaces(7).
+ *
+ * Before the other exists, pid 1 is made untraceable: the job may have the same ids. Signals are blocked before too, so that
+ * none is lost until pid 1 listens; `settle` lets the command have them. */
+int op_become_init(struct box *box, struct cursor *c) {
+    if (!taken_all(c)) return EBADMSG;
+    if (SYS0(SYS_getpid) != 1) return EINVAL;
+    int error = k_prctl(K_PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!error) error = k_set_signal_mask(~0ULL);
+    if (error) return error;
+    long command = start_command(box);
+    if (command < 0) return (int)-command;
+    error = keep_two_fds(box);
+    if (error) return error;
+    run_init(box, (int)command);
+    return 0;
+}

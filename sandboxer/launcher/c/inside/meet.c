@@ -1,0 +1,82 @@
+/* Where the two sides meet while the child is set up: the line. Also the pseudo-terminal, whose master goes over it. */
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+#include "../box.h"
+
+/* Tell the monitor that the child is here, and wait for its go. No fields. ESRCH: the monitor gave up. */
+int op_await_outside(struct box *box, struct cursor *c) {
+    char go = 'a';
+    if (!taken_all(c)) return EBADMSG;
+    if (SYS6(SYS_sendto, box->line_fd, &go, 1, MSG_NOSIGNAL, NULL, 0) != 1) return ESRCH;
+    long got;
+    do got = SYS6(SYS_recvfrom, box->line_fd, &go, 1, 0, NULL, NULL);
+    while (got == -EINTR);
+    return got == 1 ? 0 : ESRCH;
+}
+
+/* Send one byte and a descriptor. unix(7), SCM_RIGHTS. */
+static int send_fd(int line, int fd) {
+    char byte = 't';
+    struct iovec io = {&byte, 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof fd)];
+    } control;
+    struct msghdr message;
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return failed(SYS3(SYS_sendmsg, line, &message, MSG_NOSIGNAL));
+}
+
+/* The caller's terminal lends its settings and size; there may be none. */
+static void copy_terminal(int slave) {
+    struct termios settings;
+    struct winsize size;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (SYS3(SYS_ioctl, fd, TCGETS, &settings) < 0) continue;
+        SYS3(SYS_ioctl, slave, TCSETS, &settings);
+        if (SYS3(SYS_ioctl, fd, TIOCGWINSZ, &size) >= 0) SYS3(SYS_ioctl, slave, TIOCSWINSZ, &size);
+        return;
+    }
+}
+
+static int become_controlling(struct box *box, int slave) {
+    int error = 0;
+    if (!box->has_session) error = failed(SYS0(SYS_setsid));
+    if (error == EPERM) error = 0; /* leads a session already */
+    if (!error) error = failed(SYS3(SYS_ioctl, slave, TIOCSCTTY, 0));
+    for (int fd = 0; fd <= 2 && !error; fd++) error = failed(SYS3(SYS_dup3, slave, fd, 0));
+    return error;
+}
+
+/* Open a terminal of the box's own and hand its master to the monitor. No fields. pty(7), TIOCGPTPEER in ioctl_tty(2). */
+int op_open_terminal(struct box *box, struct cursor *c) {
+    int unlocked = 0;
+    if (!taken_all(c)) return EBADMSG;
+    int master = k_openat(AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
+    if (master < 0) return -master;
+    int error = failed(SYS3(SYS_ioctl, master, TIOCSPTLCK, &unlocked));
+    int slave = error ? -error : (int)SYS3(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave >= 0) {
+        copy_terminal(slave);
+        error = send_fd(box->line_fd, master);
+        if (!error) error = become_controlling(box, slave);
+        if (slave > 2) k_close(slave);
+    } else {
+        error = -slave;
+    }
+    k_close(master);
+    return error;
+}

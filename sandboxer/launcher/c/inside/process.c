@@ -1,0 +1,141 @@
+/* What surrounds the process: descriptors, session, namespaces, names, limits, directory, filter. */
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "../box.h"
+
+/* include/uapi/linux/close_range.h, prctl.h, seccomp.h, filter.h */
+#define K_CLOSE_RANGE_CLOEXEC 4
+#define K_PR_SET_PDEATHSIG 1
+#define K_SECCOMP_SET_MODE_FILTER 1
+#define K_SECCOMP_FILTER_FLAG_NEW_LISTENER 8
+#define K_INSTRUCTION_BYTES 8
+#define K_INSTRUCTIONS_MAX 4096
+
+struct filter_program {
+    unsigned short count;
+    const void *instructions;
+};
+
+/* Mark every descriptor above 2 close-on-exec, except these. Fields: keep. close_range(2).
+ *
+ * main has checked that each of `keep` was open when the launcher began, so no descriptor of ours can have its number. */
+int op_close_fds(struct box *box, struct cursor *c) {
+    (void)box;
+    struct values keep = take_values(c);
+    if (!taken_all(c)) return EBADMSG;
+    int error = failed(SYS3(NR_CLOSE_RANGE, 3, ~0U, K_CLOSE_RANGE_CLOEXEC));
+    for (uint32_t i = 0; i < keep.count && !error; i++) error = failed(SYS3(SYS_fcntl, value_at(keep, i), F_SETFD, 0));
+    return error;
+}
+
+/* Begin a new session without a terminal. No fields. setsid(2). */
+int op_new_session(struct box *box, struct cursor *c) {
+    if (!taken_all(c)) return EBADMSG;
+    box->has_session = true;
+    return failed(SYS0(SYS_setsid));
+}
+
+/* Die with the monitor. Fields: signal. ESRCH: the monitor is gone already. PR_SET_PDEATHSIG(2const). */
+int op_set_parent_death_signal(struct box *box, struct cursor *c) {
+    uint32_t number = take_u32(c);
+    if (!taken_all(c)) return EBADMSG;
+    int error = k_prctl(K_PR_SET_PDEATHSIG, number, 0, 0, 0);
+    if (error) return error;
+    return is_monitor_gone(box) ? ESRCH : 0;
+}
+
+/* Enter new namespaces. Fields: flags. unshare(2). */
+int op_unshare(struct box *box, struct cursor *c) {
+    uint64_t flags = take_u64(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (flags & ~K_CLONE_NEW_ALL) return EINVAL;
+    if (flags & K_CLONE_NEWTIME) box->has_new_clock = true;
+    return failed(SYS1(SYS_unshare, flags));
+}
+
+/* Shift the clocks of the children's time namespace. Fields: offsets. time_namespaces(7). */
+int op_set_time_offsets(struct box *box, struct cursor *c) {
+    const char *offsets = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    return write_file_at(box->proc_fd, "self/timens_offsets", offsets);
+}
+
+/* Name the host. Fields: name. sethostname(2). */
+int op_set_host_name(struct box *box, struct cursor *c) {
+    (void)box;
+    const char *name = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    return failed(SYS2(SYS_sethostname, name, strlen(name)));
+}
+
+/* Bring lo up. No fields. netdevice(7). */
+int op_bring_up_loopback(struct box *box, struct cursor *c) {
+    (void)box;
+    if (!taken_all(c)) return EBADMSG;
+    int fd = (int)SYS3(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -fd;
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    memcpy(request.ifr_name, "lo", sizeof "lo");
+    int error = failed(SYS3(SYS_ioctl, fd, SIOCGIFFLAGS, &request));
+    request.ifr_flags |= IFF_UP;
+    if (!error) error = failed(SYS3(SYS_ioctl, fd, SIOCSIFFLAGS, &request));
+    k_close(fd);
+    return error;
+}
+
+/* Limit a resource, from the moment that nothing is left to do but the filter and execve. Fields: resource, soft, hard.
+ * setrlimit(2). */
+int op_set_rlimit(struct box *box, struct cursor *c) {
+    uint32_t resource = take_u32(c);
+    uint64_t soft = take_u64(c);
+    uint64_t hard = take_u64(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (resource >= RESOURCES || soft > hard) return EINVAL;
+    struct waiting_limit *limit = &box->limits[resource];
+    limit->is_set = true;
+    limit->step = box->page->step;
+    limit->soft = soft;
+    limit->hard = hard;
+    return 0;
+}
+
+/* Set the file mode creation mask. Fields: mask. umask(2). */
+int op_set_umask(struct box *box, struct cursor *c) {
+    (void)box;
+    uint32_t mask = take_u32(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (mask > 0777) return EINVAL;
+    SYS1(SYS_umask, mask);
+    return 0;
+}
+
+/* Change into a directory of the root. Fields: path. chdir(2). */
+int op_set_working_directory(struct box *box, struct cursor *c) {
+    (void)box;
+    const char *path = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    return failed(SYS1(SYS_chdir, path));
+}
+
+/* Load a seccomp filter. Fields: flags, program. seccomp(2).
+ *
+ * Everything that a filter could refuse is done before the first one. A listener would be a descriptor for the job. */
+int op_load_filter(struct box *box, struct cursor *c) {
+    uint32_t flags = take_u32(c);
+    struct blob program = take_blob(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (flags & K_SECCOMP_FILTER_FLAG_NEW_LISTENER) return EINVAL;
+    if (!program.size || program.size % K_INSTRUCTION_BYTES || program.size > K_INSTRUCTION_BYTES * K_INSTRUCTIONS_MAX)
+        return EINVAL;
+    int error = settle(box);
+    if (error) return error;
+    struct filter_program filter = {0};
+    filter.count = (unsigned short)(program.size / K_INSTRUCTION_BYTES);
+    filter.instructions = program.bytes;
+    long result = SYS3(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, flags, &filter);
+    return result > 0 ? ESRCH : failed(result);
+}

@@ -1,0 +1,147 @@
+/* The relay between the caller's terminal and the box's pseudo-terminal. pty(7), termios(3). */
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "../box.h"
+
+#define QUIET_NS 50000000ULL
+#define DRAIN_NS 2000000000ULL
+#define K_TCGETS TCGETS
+
+/* The stream again, as a description of our own that does not block: O_NONBLOCK on the caller's would outlive us. */
+static int reopen(const struct box *box, int fd, int flags) {
+    char path[32];
+    struct stat status;
+    if (SYS2(SYS_fstat, fd, &status) < 0 || !(S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode))) return fd;
+    join_number(path, sizeof path, "self/fd/", (uint64_t)fd, "");
+    int own = k_openat(box->proc_fd, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    return own < 0 ? fd : own;
+}
+
+/* Come to the foreground, so that reads are ours, and let every key through to the box. */
+static void seize_outer(struct terminal *terminal) {
+    int group = (int)SYS1(SYS_getpgid, 0);
+    if (SYS3(SYS_ioctl, terminal->outer_fd, TIOCGPGRP, &terminal->old_group) < 0) terminal->old_group = 0;
+    if (terminal->old_group && terminal->old_group != group) SYS3(SYS_ioctl, terminal->outer_fd, TIOCSPGRP, &group);
+    struct termios raw = terminal->old;
+    raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.c_oflag &= ~(tcflag_t)OPOST;
+    raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    raw.c_cflag = (raw.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    terminal->is_raw = SYS3(SYS_ioctl, terminal->outer_fd, TCSETSW, &raw) >= 0;
+}
+
+void begin_terminal(struct box *box, int master_fd) {
+    struct terminal *terminal = &box->terminal;
+    long flags = SYS3(SYS_fcntl, master_fd, F_GETFL, 0);
+    SYS3(SYS_fcntl, master_fd, F_SETFL, flags | O_NONBLOCK);
+    terminal->master_fd = master_fd;
+    terminal->outer_fd = -1;
+    for (int fd = 0; fd <= 2 && terminal->outer_fd < 0; fd++)
+        if (SYS3(SYS_ioctl, fd, TCGETS, &terminal->old) >= 0) terminal->outer_fd = fd;
+    if (terminal->outer_fd >= 0) seize_outer(terminal);
+    terminal->in = (struct relay){.from = reopen(box, 0, O_RDONLY), .to = master_fd};
+    terminal->out = (struct relay){.from = master_fd, .to = reopen(box, 1, O_WRONLY)};
+    resize_terminal(box);
+}
+
+void resize_terminal(struct box *box) {
+    struct winsize size;
+    if (box->terminal.outer_fd < 0) return;
+    if (SYS3(SYS_ioctl, box->terminal.outer_fd, TIOCGWINSZ, &size) < 0) return;
+    SYS3(SYS_ioctl, box->terminal.master_fd, TIOCSWINSZ, &size);
+}
+
+static void poll_relay(struct pollfd *fds, const struct relay *relay) {
+    bool has_room = relay->end < sizeof relay->bytes;
+    fds[0].fd = relay->from >= 0 && has_room ? relay->from : -1;
+    fds[0].events = POLLIN;
+    fds[1].fd = relay->to >= 0 && relay->begin < relay->end ? relay->to : -1;
+    fds[1].events = POLLOUT;
+}
+
+/* Fill in what to poll: four entries, or none without a terminal. While no slave is open the master only hangs up. */
+unsigned terminal_polls(struct box *box, struct pollfd *fds) {
+    struct terminal *terminal = &box->terminal;
+    if (terminal->master_fd < 0) return 0;
+    poll_relay(fds, &terminal->in);
+    poll_relay(fds + 2, &terminal->out);
+    if (!terminal->quiet_until_ns) return 4;
+    if (box_now(box) >= terminal->quiet_until_ns) {
+        terminal->quiet_until_ns = 0;
+        return 4;
+    }
+    for (int i = 0; i < 4; i++)
+        if (fds[i].fd == terminal->master_fd) fds[i].fd = -1;
+    return 4;
+}
+
+static bool is_ready(int fd, short events) {
+    struct pollfd one = {.fd = fd, .events = events, .revents = 0};
+    const struct timespec at_once = {0};
+    return fd >= 0 && k_poll(&one, 1, &at_once) > 0;
+}
+
+/* Move what can be moved without waiting. Answers the last result of read: 0 is an end, negative an errno, 1 neither. */
+static long pump(struct relay *relay) {
+    long got = 1;
+    if (relay->end < sizeof relay->bytes && is_ready(relay->from, POLLIN)) {
+        got = SYS3(SYS_read, relay->from, relay->bytes + relay->end, sizeof relay->bytes - relay->end);
+        if (got > 0) relay->end += (size_t)got;
+        if (got == -EAGAIN || got == -EINTR) got = 1;
+    }
+    if (relay->begin < relay->end && is_ready(relay->to, POLLOUT)) {
+        long done = SYS3(SYS_write, relay->to, relay->bytes + relay->begin, relay->end - relay->begin);
+        if (done > 0) relay->begin += (size_t)done;
+        /* Nobody reads any more: what follows is dropped, so that the box is not held up. */
+        if (done < 0 && done != -EAGAIN && done != -EINTR) relay->begin = relay->end;
+    }
+    if (relay->begin == relay->end) relay->begin = relay->end = 0;
+    return got;
+}
+
+/* No more input: say so as a person would, with the terminal's own end-of-file character. */
+static void end_input(struct terminal *terminal) {
+    struct relay *in = &terminal->in;
+    struct termios settings;
+    in->from = -1;
+    if (SYS3(SYS_ioctl, terminal->master_fd, TCGETS, &settings) < 0) return;
+    if (in->end < sizeof in->bytes) in->bytes[in->end++] = (char)settings.c_cc[VEOF];
+}
+
+void relay_terminal(struct box *box) {
+    struct terminal *terminal = &box->terminal;
+    if (terminal->in.from >= 0 || terminal->in.begin < terminal->in.end)
+        if (pump(&terminal->in) <= 0 && terminal->in.from >= 0) end_input(terminal);
+    if (!terminal->quiet_until_ns && pump(&terminal->out) <= 0) terminal->quiet_until_ns = box_now(box) + QUIET_NS;
+}
+
+/* Bring out what the box wrote before its end, but do not wait for a reader for ever. What a slave wrote reaches the master
+ * through a work queue; its read answers EIO when all is there, and until then says that there is nothing. */
+static void drain(const struct box *box, struct relay *out) {
+    uint64_t until = box_now(box) + DRAIN_NS;
+    const struct timespec moment = {.tv_sec = 0, .tv_nsec = (long)QUIET_NS};
+    bool is_dry = false;
+    while (box_now(box) < until && (!is_dry || out->begin < out->end)) {
+        struct pollfd wait[2] = {{.fd = is_dry ? -1 : out->from, .events = POLLIN}, {.fd = out->to, .events = POLLOUT}};
+        size_t waiting = out->end - out->begin;
+        if (out->end == sizeof out->bytes) wait[0].fd = -1;
+        if (!waiting) wait[1].fd = -1;
+        k_poll(wait, 2, &moment);
+        if (pump(out) <= 0) is_dry = true;
+    }
+}
+
+/* Let the box's last words out, and give the terminal back. */
+void end_terminal(struct box *box) {
+    struct terminal *terminal = &box->terminal;
+    if (terminal->master_fd < 0) return;
+    drain(box, &terminal->out);
+    if (terminal->is_raw) SYS3(SYS_ioctl, terminal->outer_fd, TCSETSW, &terminal->old);
+    if (terminal->is_raw && terminal->old_group) SYS3(SYS_ioctl, terminal->outer_fd, TIOCSPGRP, &terminal->old_group);
+    k_close(terminal->master_fd);
+    terminal->master_fd = -1;
+}

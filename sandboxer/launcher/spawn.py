@@ -1,0 +1,177 @@
+"""A sealed plan becomes a running launcher: one memfd, two pipes, one posix_spawn. No fork of Python, ever.
+
+The warm path passes here, so nothing heavy may be imported. The launcher gets a process group of its own: a signal from the
+terminal reaches Python only, and Python forwards it once. (A launcher that serves a pseudo-terminal takes the foreground itself.)
+"""
+
+from __future__ import annotations
+
+import os
+
+from sandboxer.launcher.record import RECORD_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable, Iterable
+else:
+    import _signal  # `signal` costs an import of enum
+
+F_ADD_SEALS = 1033  # include/uapi/linux/fcntl.h
+ALL_SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE
+FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
+IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+
+
+def launcher_path() -> str:
+    """The launcher that was built with this package."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "sandboxer-launch")
+
+
+def make_sealed(plan: bytes) -> int:
+    """A memfd that holds the plan and that nobody can change any more, the launcher least of all. memfd_create(2)."""
+    from fcntl import fcntl
+
+    plan_fd = os.memfd_create("sandboxer-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        left = memoryview(plan)
+        while left:
+            left = left[os.write(plan_fd, left) :]
+        fcntl(plan_fd, F_ADD_SEALS, ALL_SEALS)
+    except OSError:
+        os.close(plan_fd)
+        raise
+    return plan_fd
+
+
+class Launch:
+    """A launcher that runs. It owns the launcher's process and two descriptors; `wait` gives them all back."""
+
+    __slots__ = ("_control_fd", "_pending", "_result_fd", "pid")
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self._control_fd = -1
+        self._result_fd = -1
+        self._pending: list[int] = []
+
+    def forward(self, signal_number: int, _frame: object = None) -> None:
+        """Send a signal to the launcher; one that comes ahead of the start is sent right after it."""
+        if not self.pid:
+            self._pending.append(signal_number)
+            return
+        try:
+            os.kill(self.pid, signal_number)
+        except ProcessLookupError:
+            pass  # it has ended and was waited for a moment ago
+
+    def cancel(self) -> None:
+        """Kill the box; the record will say that it was cancelled. A box that has ended already stays as it is."""
+        if self._control_fd >= 0:
+            try:
+                os.write(self._control_fd, b"k")
+            except BrokenPipeError:
+                pass  # the launcher closed its end: the box has ended
+
+    @property
+    def result_fd(self) -> int:
+        """Readable when the box has ended, for those who wait for several things."""
+        return self._result_fd
+
+    def wait(self) -> tuple[bytes, int]:
+        """Wait for the end of the box: the record as the launcher wrote it, and the launcher's own wait status."""
+        data = b""
+        while len(data) < RECORD_BYTES:
+            piece = os.read(self._result_fd, RECORD_BYTES - len(data))
+            if not piece:
+                break
+            data += piece
+        status = os.waitpid(self.pid, 0)[1]
+        self.pid = 0
+        self.close()
+        return data, status
+
+    def close(self) -> None:
+        """Let go of the descriptors. A box that still runs is killed by that."""
+        for descriptor in (self._control_fd, self._result_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._control_fd = self._result_fd = -1
+
+    def start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], *, launcher: str) -> None:
+        """Start the launcher on a sealed plan. Raises: OSError."""
+        fill_standard_fds()
+        for descriptor in (*stdio, *kept):
+            os.fstat(descriptor)  # one that is not open must not become a descriptor that is made below
+        plan_fd = make_sealed(plan)
+        control_read, self._control_fd = os.pipe()
+        self._result_fd, result_write = os.pipe()
+        inside = (plan_fd, control_read, result_write)
+        try:
+            actions: list[tuple[int, int, int]] = []
+            # dup2 onto itself clears close-on-exec in the child only (glibc >= 2.29, musl >= 1.1.20).
+            for descriptor in (*inside, *kept):
+                actions.append((os.POSIX_SPAWN_DUP2, descriptor, descriptor))
+            actions += _standard_actions(stdio)
+            argv = (launcher, "--plan-fd", str(plan_fd), "--control-fd", str(control_read), "--result-fd", str(result_write))
+            self.pid = os.posix_spawn(
+                launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=FORWARDED, setpgroup=0
+            )  # the launcher takes what is blocked as soon as it listens; unblocked, an early signal would be its end
+        except OSError:
+            self.close()
+            raise
+        finally:
+            for descriptor in inside:
+                os.close(descriptor)
+        for signal_number in self._pending:
+            self.forward(signal_number)
+
+
+def _standard_actions(stdio: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Duplications that make `stdio` 0, 1 and 2. A source below 3 that an earlier one overwrites is refused: it has no reader."""
+    changed: set[int] = set()
+    actions = []
+    for target, source in enumerate(stdio):
+        if source in changed:
+            raise OSError(f"descriptor {source} is replaced before it becomes {target}")
+        if source != target:
+            changed.add(target)
+            actions.append((os.POSIX_SPAWN_DUP2, source, target))
+    return actions
+
+
+def fill_standard_fds() -> None:
+    """Put /dev/null where 0, 1 or 2 is closed, so that no descriptor of ours takes that number."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)  # open takes the lowest free number: this one
+
+
+def spawn(
+    plan: bytes,
+    *,
+    stdio: tuple[int, int, int] = (0, 1, 2),
+    kept: Iterable[int] = (),
+    forwards_signals: bool = False,
+    launcher: str = "",
+) -> Launch:
+    """Start a sealed plan.
+
+    stdio: descriptors that become 0, 1 and 2 of the command. kept: descriptors above 2 that it inherits under their numbers.
+    forwards_signals: this process is a front of the box (main thread only); its signals go to the command.
+    Raises: OSError if the launcher cannot be started or a descriptor is not open.
+    """
+    launch = Launch()
+    if forwards_signals:
+        take_signals(launch.forward)
+    launch.start(plan, stdio, tuple(kept), launcher=launcher or launcher_path())
+    return launch
+
+
+def take_signals(forward: Callable[[int, object], None]) -> None:
+    """Hand every signal that people send to a front on, except those that the caller has us ignore (nohup, background jobs)."""
+    for number in FORWARDED:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, forward)
