@@ -1,0 +1,5 @@
+"""`python -m sandboxer`."""
+
+from sandboxer.cli.main import main
+
+main()

@@ -1,0 +1,82 @@
+"""The public Python names: run a command under a profile and get its Result; load a profile and look at what it means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict, Unpack
+
+from sandboxer.model.policy import Policy
+from sandboxer.model.result import Reason, Result
+from sandboxer.run.prepare import resolve_request
+from sandboxer.run.request import Request
+from sandboxer.run.start import run_captured
+
+__all__ = ["Options", "Policy", "Reason", "Result", "load", "run"]
+
+
+class Options(TypedDict, total=False):
+    """What may be said beside the profile; the same as the options of `sandboxer exec`.
+
+    env: NAME -> value, or None to pass the caller's own. timeout: `10s`, or seconds. workdir: a directory of the box.
+    params: parameters of the profile. cache: False compiles the profile anew and keeps nothing.
+    """
+
+    read: Iterable[str | os.PathLike[str]]
+    write: Iterable[str | os.PathLike[str]]
+    env: Mapping[str, str | None]
+    timeout: str | float
+    network: str
+    params: Mapping[str, object]
+    workdir: str
+    fds: Iterable[int]
+    cache: bool
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    profile: str | os.PathLike[str] = "default",
+    *,
+    input: bytes | None = None,
+    capture: bool = True,
+    **options: Unpack[Options],
+) -> Result:
+    """Run a command under a profile and wait for its end.
+
+    input: what the command reads; None: the caller's own standard input. capture: its outputs are in the Result, also those of a
+    command that was ended; False: they go where the caller's go.
+    Raises: ProfileError, HostError, before anything ran. A command that cannot be started is a Result with that reason.
+    """
+    request = make_request(profile, options)
+    words = [os.fspath(word) for word in argv]
+    if not words:
+        raise ValueError("there is no command")
+    return run_captured(request, words, stdin=input, is_captured=capture, is_cached=options.get("cache", True))
+
+
+def load(profile: str | os.PathLike[str], **options: Unpack[Options]) -> Policy:
+    """What a profile means for this caller, with these options. Nothing is started. Raises: ProfileError."""
+    return resolve_request(make_request(profile, options)).policy
+
+
+def make_request(profile: str | os.PathLike[str], options: Options) -> Request:
+    """The request that these options are."""
+    pairs: list[tuple[str, str]] = []
+    pairs += (("--read", os.fspath(path)) for path in options.get("read", ()))
+    pairs += (("--write", os.fspath(path)) for path in options.get("write", ()))
+    pairs += (("--env", name if value is None else f"{name}={value}") for name, value in options.get("env", {}).items())
+    if "timeout" in options:
+        pairs.append(("--timeout", _duration_text(options["timeout"])))
+    if "network" in options:
+        pairs.append(("--network", options["network"]))
+    pairs += (("--set", f"{name}={_param_text(value)}") for name, value in options.get("params", {}).items())
+    pairs += (("--fd", str(number)) for number in options.get("fds", ()))
+    return Request(os.fspath(profile), options=pairs, directory=options.get("workdir", ""))
+
+
+def _duration_text(timeout: str | float) -> str:
+    return timeout if isinstance(timeout, str) else f"{round(timeout * 1000)}ms"
+
+
+def _param_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

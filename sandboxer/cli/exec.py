@@ -1,0 +1,235 @@
+"""`sandboxer exec`: run a command under a profile. The warm path: whatever is heavy is imported where it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sandboxer.cli.options import Given, Option, UsageError
+from sandboxer.run.request import Request, RequestError, make_command
+from sandboxer.run.warm import find_entry, launch_entry, open_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandboxer.compile.cache import Entry
+    from sandboxer.errors import Problem, SandboxerError
+    from sandboxer.model.result import Reason, Result
+    from sandboxer.run.about import About
+    from sandboxer.run.request import Command
+
+NAME = "exec"
+SUMMARY = "Run a command under a profile"
+USAGE = "[--profile NAME] [options] -- CMD [ARGUMENT...]"
+OPTIONS = (
+    Option("--profile", "NAME", short="-p", help="the profile, by name or by path (default: default)"),
+    Option("--read", "PATH", repeatable=True, help="let the command read PATH, where the profile allows that"),
+    Option("--write", "PATH", repeatable=True, help="let the command write PATH, where the profile allows that"),
+    Option("--env", "NAME[=VALUE]", short="-e", repeatable=True, help="pass a variable on, or set it"),
+    Option("--timeout", "TIME", help="end the command after TIME (10s, 5m, 1h); never longer than the profile allows"),
+    Option("--network", "MODE", help="none, loopback or host, where the profile allows that"),
+    Option("--set", "KEY=VALUE", repeatable=True, help="give a parameter of the profile a value"),
+    Option("--fd", "N", repeatable=True, help="let the command have descriptor N, where the profile allows that"),
+    Option("--workdir", "DIR", short="-w", help="start the command in this directory of the box"),
+    Option("--tty", short="-t", help="give the command a terminal of its own"),
+    Option("--report", "FILE", help="when it has ended, write the truth about the run as JSON to FILE (-: standard output)"),
+    Option("--json", help="in place of our messages, write that JSON to standard error, on one line"),
+    Option("--no-cache", help="compile the profile anew, and keep nothing"),
+    Option("--verbose", short="-v", help="tell on standard error how each part of the profile is enforced"),
+    Option("--quiet", short="-q", help="keep notes to ourselves; errors are still told"),
+)
+NOTES = """
+Standard input and output are the command's own. Options can only widen a profile where its `options:` section allows it.
+
+exit status:
+  the command's own, if it ended by itself
+  128+N    signal N ended it
+  124      it ran into the wall clock limit
+  125      sandboxer refused or failed before the command began
+  126      the command was found but cannot be executed
+  127      the command was not found
+  2        the command line is wrong
+A command can return these numbers too; --report and --json tell them apart.
+"""
+PLAN_FLAGS = ("--read", "--write", "--env", "--timeout", "--network", "--set", "--fd")
+REFUSED = 125
+ELOOP, ENXIO = 40, 6
+
+
+def run(given: Given) -> int:
+    """Find or compile the plan, start it, wait, tell what there is to tell; the exit status."""
+    argv = read_command(given)
+    request = read_request(given)
+    telling = Telling(given, argv, request.profile)
+    try:
+        telling.open_report()
+        return run_request(request, argv, telling, is_cached=not given.has("--no-cache"))
+    except Exception as error:
+        from sandboxer.cli.messages import as_sandboxer_error
+
+        known = as_sandboxer_error(error)
+        if known is None:
+            raise
+        return telling.refused(known)
+
+
+def read_command(given: Given) -> list[str]:
+    """The words of the command. Raises: UsageError if there are none, or if it is unclear where they begin."""
+    if given.has_separator and not given.command:
+        raise UsageError("there is no command after `--`", "sandboxer exec -- CMD [ARGUMENT...]")
+    if given.command:
+        return given.command
+    if not given.words:
+        raise UsageError("there is no command", "sandboxer exec [options] -- CMD [ARGUMENT...]")
+    if "--" in given.words:
+        raise UsageError(
+            f"it is unclear whether {given.words[0]!r} is the command: it stands before `--`",
+            f"sandboxer exec -p {given.words[0]} -- CMD, or put `--` before the command",
+        )
+    return given.words
+
+
+def read_request(given: Given) -> Request:
+    """What goes into the plan. Raises: UsageError for values that cannot be read."""
+    for value in given.all("--set"):
+        if not value.partition("=")[1]:
+            raise UsageError(f"--set {value} has no value", "write --set KEY=VALUE")
+    for value in given.all("--fd"):
+        if not value.isascii() or not value.isdigit() or int(value) < 3:
+            raise UsageError(f"--fd {value} is not a descriptor above 2", "0, 1 and 2 are always the command's")
+    options = [pair for pair in given.options if pair[0] in PLAN_FLAGS]
+    return Request(
+        given.one("--profile", "default"),
+        options=options,
+        is_terminal=given.has("--tty"),
+        directory=given.one("--workdir"),
+    )
+
+
+def run_request(request: Request, argv: list[str], telling: Telling, *, is_cached: bool) -> int:
+    """Warm if it can be, cold if it must. Raises: SandboxerError, OSError, RequestError, SealError."""
+    environment = dict(os.environb)
+    cache = open_cache(environment, is_wanted=is_cached)
+    key, entry = find_entry(request, environment, cache)
+    if entry is None:
+        from sandboxer.run.prepare import prepare
+
+        entry = prepare(request, key, cache)
+    command = make_command(argv, entry, environment, request.values)
+    telling.before(entry)
+    terminal = None
+    if request.is_terminal:
+        from sandboxer.kernel.terminal import find_terminal
+
+        terminal = find_terminal()
+    launch = launch_entry(entry, command, forwards_signals=True)
+    data, status = launch.wait()
+    if terminal and os.WIFSIGNALED(status):
+        terminal.give_back()  # the launcher did not come to that
+    return telling.after(entry, command, data, status)
+
+
+class Telling:
+    """What is said about a run: before it, after it, or instead of it."""
+
+    __slots__ = ("_argv", "_is_json", "_is_quiet", "_is_verbose", "_profile", "_report", "_report_fd")
+
+    def __init__(self, given: Given, argv: list[str], profile: str) -> None:
+        self._argv = argv
+        self._profile = profile
+        self._is_json = given.has("--json")
+        self._is_verbose = given.has("--verbose")
+        self._is_quiet = given.has("--quiet")
+        self._report = given.one("--report")
+        self._report_fd = -1
+
+    def open_report(self) -> None:
+        """Open the file now: what cannot be written is known before anything runs, and the command cannot move the file."""
+        if self._report and self._report != "-":
+            # A job of before may have left a link or a pipe under this name; in /dev and /proc no job did.
+            is_given = self._report.startswith(("/dev/", "/proc/"))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY
+            flags |= 0 if is_given else os.O_NOFOLLOW | os.O_NONBLOCK
+            try:
+                self._report_fd = os.open(self._report, flags, 0o666)
+            except OSError as error:
+                attempt = "a file; this is a link or a pipe" if error.errno in (ELOOP, ENXIO) else ""
+                raise RequestError(f"cannot write the report to {self._report}: {error.strerror}", attempt) from error
+            os.set_blocking(self._report_fd, True)
+
+    def before(self, entry: Entry) -> None:
+        """What was weakened; with --verbose everything that is enforced."""
+        if self._is_json or self._is_quiet:
+            return
+        if self._is_verbose or b'"weakened"' in entry.about:
+            from sandboxer.cli.messages import show_report
+            from sandboxer.run.about import read_about
+
+            for line in show_report(read_about(entry.about), is_whole=self._is_verbose):
+                print(line, file=sys.stderr)
+            sys.stderr.flush()
+
+    def after(self, entry: Entry, command: Command, data: bytes, status: int) -> int:
+        """The exit status; and whatever a plain exit status cannot say."""
+        from sandboxer.launcher.record import Outcome, RecordError, read_record
+
+        try:
+            record = read_record(data)
+        except RecordError as error:
+            from sandboxer.model.result import Reason
+            from sandboxer.run.about import read_about
+            from sandboxer.run.failure import launcher_lost
+
+            return self.refused(launcher_lost(str(error), status, read_about(entry.about)), Reason.LAUNCHER_LOST)
+        is_plain = record["outcome"] == Outcome.EXITED and not record["after_errno"]
+        if is_plain and not (self._report or self._is_json or self._is_verbose):
+            return record["exit_code"]
+        return self._tell(record, entry, command)
+
+    def _tell(self, record: dict[str, int], entry: Entry, command: Command) -> int:
+        from sandboxer.cli.messages import show_end
+        from sandboxer.run.about import read_about
+        from sandboxer.run.failure import explain_clean_up
+        from sandboxer.run.result import build_result
+
+        about = read_about(entry.about)
+        candidates = [os.fsdecode(path) for path in command.candidates]
+        result, problem = build_result(record, about, argv=command.argv, candidates=candidates)
+        problems = [found for found in (problem, explain_clean_up(record, about)) if found]
+        if not self._is_json:
+            for line in show_end(result, problems, is_quiet=self._is_quiet, is_verbose=self._is_verbose):
+                print(line, file=sys.stderr)
+        self._write(result, about, problems)
+        return result.status
+
+    def _write(self, result: Result, about: About, problems: Sequence[Problem]) -> None:
+        if self._report or self._is_json:
+            from sandboxer.run.result import result_data
+
+            self._write_data(result_data(result, about, problems))
+
+    def _write_data(self, data: dict[str, object]) -> None:
+        import json
+
+        if self._is_json:
+            print(json.dumps(data), file=sys.stderr)
+        text = json.dumps(data, indent=2) + "\n"
+        if self._report == "-":
+            print(text, end="")
+        elif self._report_fd >= 0:
+            with open(self._report_fd, "w") as file:
+                file.write(text)
+            self._report_fd = -1
+
+    def refused(self, error: SandboxerError, reason: Reason | None = None) -> int:
+        """Nothing ran; or, with a reason that says so, nobody knows what ran."""
+        from sandboxer.cli.messages import show_error
+        from sandboxer.model.result import Reason
+        from sandboxer.run.result import refusal_data
+
+        if not self._is_json:
+            print(show_error(error), file=sys.stderr)
+        if self._is_json or self._report_fd >= 0 or self._report == "-":
+            self._write_data(refusal_data(self._profile, self._argv, error, reason or Reason.SETUP_FAILED))
+        return REFUSED

@@ -1,0 +1,73 @@
+"""How errors, reports and ends look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sandboxer.cli.options import visible
+from sandboxer.compile.seal import SealError
+from sandboxer.errors import HostError, Problem, ProfileError, SandboxerError
+from sandboxer.model.report import Line, Status
+from sandboxer.model.result import Reason, Result
+from sandboxer.run.about import About
+from sandboxer.run.request import RequestError
+
+TOLD_REASONS = (Reason.WALL_TIMEOUT, Reason.CPU_TIMEOUT, Reason.FILE_LIMIT, Reason.SECCOMP_KILL, Reason.SUPERVISOR_LOST)
+
+
+def show_error(error: SandboxerError) -> str:
+    """Every problem of an error."""
+    return "\n".join(show_problem(problem) for problem in error.problems)
+
+
+def show_problem(problem: Problem) -> str:
+    """One problem under our name; what came from files or from inside cannot move the terminal's cursor."""
+    return "\n".join(visible(line) for line in f"sandboxer: {problem.show()}".split("\n"))
+
+
+def as_sandboxer_error(error: Exception) -> SandboxerError | None:
+    """What a refusal means for people; None for what is no refusal but our bug."""
+    match error:
+        case SandboxerError():
+            return error
+        case RequestError():
+            return ProfileError(Problem(str(error), attempt=error.attempt))
+        case SealError():
+            return ProfileError(Problem(f"the command cannot be started: {error}"))
+        case OSError(errno=int(number)):
+            from sandboxer.kernel.explain import explain
+
+            return HostError(explain("launch", number).problem())
+        case _:
+            return None
+
+
+def show_report(about: About, *, is_whole: bool) -> Iterator[str]:
+    """The lines of the report: what was weakened, or everything."""
+    if is_whole:
+        yield f"sandboxer: profile {visible(about.profile)}, plan {about.digest}"
+    for line in about.report.lines:
+        if is_whole or line.status is Status.WEAKENED:
+            yield from show_line(line)
+
+
+def show_line(line: Line) -> Iterator[str]:
+    """One line of the report, and what was lost below it."""
+    yield visible(f"sandboxer: {line.status.value}: {line.control}: {line.what}")
+    for word, text in (("lost", line.lost), ("why", line.why), ("try", line.attempt)):
+        if text:
+            yield visible(f"  {word}: {text}")
+
+
+def show_end(result: Result, problems: Sequence[Problem], *, is_quiet: bool, is_verbose: bool) -> Iterator[str]:
+    """What kept the command from starting, what ended it, and with `is_verbose` what it used."""
+    for problem in problems:
+        yield show_problem(problem)
+    if result.reason in TOLD_REASONS and not is_quiet:
+        yield visible(f"sandboxer: the command was ended: {result.detail}")
+    if is_verbose:
+        used = result.usage
+        yield (
+            f"sandboxer: {result.reason.value}, status {result.status}, wall {used.wall_us / 1000:.1f} ms, "
+            f"CPU {(used.user_us + used.system_us) / 1000:.1f} ms, largest process {used.max_rss_bytes >> 10} KiB"
+        )

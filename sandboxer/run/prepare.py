@@ -1,0 +1,138 @@
+"""The cold start: a request becomes a compiled plan. Reads the profile, asks the host, lowers, encodes, and keeps the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+
+from sandboxer.compile.cache import Entry, PlanCache, is_settled, plan_digest
+from sandboxer.compile.encode import encode_plan
+from sandboxer.compile.lower import lower_policy
+from sandboxer.compile.options import Widening, Widens
+from sandboxer.compile.resolve import Resolved, resolve
+from sandboxer.controls import ROOMS
+from sandboxer.errors import Problem, ProfileError
+from sandboxer.kernel.paths import find_facts
+from sandboxer.kernel.probe import probe
+from sandboxer.kernel.stamp import stamp
+from sandboxer.model.host import Host
+from sandboxer.model.op import CloseFds, SetWorkingDirectory, Text
+from sandboxer.model.place import option_place
+from sandboxer.model.plan import Plan, Recipe
+from sandboxer.model.policy import Policy
+from sandboxer.run.about import ToldOption, tell_about, write_about
+from sandboxer.run.request import Request
+
+KINDS = {
+    "--read": Widens.READ,
+    "--write": Widens.WRITE,
+    "--env": Widens.ENV,
+    "--timeout": Widens.TIMEOUT,
+    "--network": Widens.NETWORK,
+    "--fd": Widens.FDS,
+}
+
+
+def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
+    """Compile a request, and keep the plan under its key where there is a cache.
+
+    Raises: ProfileError, HostError.
+    """
+    begun_ns = time.time_ns()
+    resolved = resolve_request(request)
+    host = host_for(resolved.policy, probe())
+    plan = make_plan(request, resolved.policy, host)
+    check_values_pass(request, plan.recipe)
+    files = [looked.path for looked in resolved.trail]
+    entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
+    if key and is_settled(files, begun_ns):
+        cache.save(key, entry)
+    return entry
+
+
+def resolve_request(request: Request) -> Resolved:
+    """The policy of a request. Raises: ProfileError."""
+    widenings = tuple(Widening(KINDS[flag], value, option_place(flag, value)) for flag, value in request.options if flag in KINDS)
+    params = dict(value.split("=", 1) for flag, value in request.options if flag == "--set")
+    return resolve(request.profile, options=widenings, params=params)
+
+
+def host_for(policy: Policy, host: Host) -> Host:
+    """The host with the facts of every path that the policy mentions."""
+    mentioned = frozenset[str]().union(*(room.mentions(policy.settings[room.NAME]) for room in ROOMS))
+    return host.with_paths(find_facts(mentioned))
+
+
+def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
+    """The plan of a policy for a request."""
+    plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal)
+    return _work_in(plan, request.directory) if request.directory else plan
+
+
+def _work_in(plan: Plan, directory: str) -> Plan:
+    """The plan with another working directory: no right of the job depends on where it starts."""
+    place = option_place("--workdir", directory)
+    if not directory.startswith("/"):
+        raise ProfileError(Problem(f"{directory} is not absolute", where=place, attempt="give a path of the box, from /"))
+    op = SetWorkingDirectory(Text(os.path.normpath(directory)))
+    inside = tuple(
+        replace(step, op=op, place=place) if isinstance(step.op, SetWorkingDirectory) else step for step in plan.inside
+    )
+    return replace(plan, inside=inside)
+
+
+def check_values_pass(request: Request, recipe: Recipe) -> None:
+    """A variable that was given on the command line and that the profile denies is an error, not a silence."""
+    problems = [
+        Problem(f"the profile does not let the variable {name} in", where=option_place("--env", name))
+        for flag, name in request.options
+        if flag == "--env" and name not in recipe.passed
+    ]
+    if problems:
+        raise ProfileError(problems)
+
+
+def make_entry(request: Request, plan: Plan, resolved: Resolved, *, inputs: tuple[str, ...] = ()) -> Entry:
+    """The plan as bytes, with what a run and its messages need."""
+    data = encode_plan(plan)
+    about = tell_about(plan, resolved.policy, plan_digest(data), tell_options(request, resolved))
+    kept = [number for step in plan.inside if isinstance(step.op, CloseFds) for number in step.op.keep]
+    return Entry(
+        data,
+        passed=map(os.fsencode, plan.recipe.passed),
+        fixed=(os.fsencode(f"{name}={value}") for name, value in plan.recipe.set),
+        kept=kept,
+        inputs=[(path, stamp(path)) for path in dict.fromkeys(inputs)],
+        valid_until=_midnight(resolved.valid_until) if resolved.valid_until else 0,
+        about=write_about(about),
+    )
+
+
+def tell_options(request: Request, resolved: Resolved) -> tuple[ToldOption, ...]:
+    """Every option of the request, and for those that widen the profile the place that lets them."""
+    used = {(item.option.kind.flag, item.option.value): item for item in resolved.widened}
+    told = []
+    for flag, value in request.options:
+        item = used.get((flag, value))
+        allowance = item.allowance.place if item and item.allowance else None
+        told.append(ToldOption(f"{flag} {value}", allowance))
+    return tuple(told)
+
+
+def _midnight(day: str) -> int:
+    """The first second of a local day, since the epoch."""
+    return int(time.mktime(time.strptime(day, "%Y-%m-%d")))
+
+
+def own_sources() -> tuple[str, ...]:
+    """The files of ours that make every plan of before stale when they change: in a source tree all that were used, else one.
+
+    An installation is replaced as a whole, and its files get new inodes; an edit of a source tree changes any one file.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not os.path.exists(os.path.join(os.path.dirname(package), "pyproject.toml")):
+        return (os.path.join(package, "__init__.py"),)
+    files = (getattr(module, "__file__", None) for name, module in tuple(sys.modules.items()) if name.startswith("sandboxer"))
+    return tuple(sorted(path for path in files if path))

@@ -1,0 +1,55 @@
+"""Why a command ended, read from the monitor's record and the limits of the plan. Nothing is guessed from an exit status."""
+
+from __future__ import annotations
+
+from sandboxer.launcher.record import Outcome
+from sandboxer.model.result import Reason
+from sandboxer.run.about import About
+
+SIGKILL = 9
+SIGXCPU = 24
+SIGXFSZ = 25
+SIGSYS = 31
+MICROSECONDS = 1_000_000
+TICKS_US = 500_000
+"""How far the time that RLIMIT_CPU counts, in ticks, may be ahead of getrusage's. Source: kernel/sched/cputime.c, cputime_adjust."""
+
+
+def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
+    """The reason, and one sentence of detail where the reason alone leaves a question."""
+    match record["outcome"]:
+        case Outcome.EXITED:
+            return Reason.EXITED, ""
+        case Outcome.SIGNALLED:
+            return find_signal_reason(record, about)
+        case Outcome.WALL_TIMEOUT:
+            limit = f" of {about.wall_ms} ms" if about.wall_ms else ""
+            return Reason.WALL_TIMEOUT, f"it ran into the wall clock limit{limit}"
+        case Outcome.CANCELLED:
+            return Reason.CANCELLED, "the caller cancelled it"
+        case Outcome.SUPERVISOR_LOST:
+            return Reason.SUPERVISOR_LOST, "the process that supervised it went away"
+        case Outcome.NOT_FOUND:
+            return Reason.NOT_FOUND, ""
+        case Outcome.NOT_EXECUTABLE:
+            return Reason.NOT_EXECUTABLE, ""
+        case _:
+            return Reason.SETUP_FAILED, ""
+
+
+def find_signal_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
+    """What stands behind a deadly signal: a limit, the filter, or just the signal.
+
+    A soft CPU limit that was caught or ignored ends in SIGKILL at the hard one; the CPU time used tells it from other SIGKILLs.
+    """
+    number = record["signal"]
+    used_us = record["user_us"] + record["system_us"]
+    if number == SIGSYS:
+        return Reason.SECCOMP_KILL, "the system call filter killed it"
+    if number == SIGXCPU and about.cpu_soft_s is not None:
+        return Reason.CPU_TIMEOUT, f"it used up its CPU time limit of {about.cpu_soft_s} s"
+    if number == SIGKILL and about.cpu_hard_s is not None and used_us > about.cpu_hard_s * MICROSECONDS - TICKS_US:
+        return Reason.CPU_TIMEOUT, f"it went on past SIGXCPU and used up its hard CPU time limit of {about.cpu_hard_s} s"
+    if number == SIGXFSZ and about.file_bytes is not None:
+        return Reason.FILE_LIMIT, f"it wrote past the file size limit of {about.file_bytes} bytes"
+    return Reason.SIGNALLED, ""

@@ -1,0 +1,134 @@
+"""The Result of a run: the monitor's record met with what the plan says about itself; and the same as plain data for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sandboxer.errors import Problem, SandboxerError
+from sandboxer.model.place import Place
+from sandboxer.model.report import Line
+from sandboxer.model.result import Reason, Result, Timings, Usage
+from sandboxer.run.about import About
+from sandboxer.run.failure import explain_failure
+from sandboxer.run.reason import find_reason
+
+SCHEMA = 1
+
+
+def build_result(
+    record: dict[str, int], about: About, *, argv: Sequence[str], candidates: Sequence[str]
+) -> tuple[Result, Problem | None]:
+    """The result, and the problem where the command could not be started."""
+    reason, detail = find_reason(record, about)
+    problem = explain_failure(record, about, candidates)
+    has_exited = reason is Reason.EXITED
+    result = Result(
+        profile=about.profile,
+        argv=tuple(argv),
+        reason=reason,
+        exit_code=record["exit_code"] if has_exited else None,
+        signal=record["signal"] or None,
+        core_dumped=bool(record["core_dumped"]),
+        usage=read_usage(record),
+        timings=read_timings(record),
+        report=about.report,
+        digest=about.digest,
+        detail=problem.show() if problem else detail,
+    )
+    return result, problem
+
+
+def read_usage(record: dict[str, int]) -> Usage:
+    """What the command used."""
+    return Usage(
+        wall_us=_span_us(record, "exec_ns", "end_ns"),
+        **{name: record[name] for name in Usage.__slots__ if name in record},
+    )
+
+
+def read_timings(record: dict[str, int]) -> Timings:
+    """How long each phase took; a phase that was not reached took no time."""
+    return Timings(
+        prepare_us=_span_us(record, "begin_ns", "start_ns"),
+        setup_us=_span_us(record, "start_ns", "exec_ns"),
+        command_us=_span_us(record, "exec_ns", "end_ns"),
+        end_us=_span_us(record, "end_ns", "gone_ns"),
+        clean_us=_span_us(record, "gone_ns", "done_ns"),
+    )
+
+
+def _span_us(record: dict[str, int], begin: str, end: str) -> int:
+    has_both = record[begin] and record[end] >= record[begin]
+    return (record[end] - record[begin]) // 1000 if has_both else 0
+
+
+# ── as plain data ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def result_data(result: Result, about: About, problems: Sequence[Problem] = ()) -> dict[str, object]:
+    """What `--report` writes. New keys may come; those that are there keep their meaning while `schema` stays."""
+    return {
+        "schema": SCHEMA,
+        "profile": result.profile,
+        "argv": list(result.argv),
+        "reason": result.reason.value,
+        "status": result.status,
+        "exit_code": result.exit_code,
+        "signal": result.signal,
+        "core_dumped": result.core_dumped,
+        "detail": result.detail,
+        "usage": {name: getattr(result.usage, name) for name in Usage.__slots__},
+        "timings": {name: getattr(result.timings, name) for name in Timings.__slots__},
+        "is_weakened": result.report.is_weakened,
+        "enforcement": [line_data(line) for line in result.report.lines],
+        "options": [{"option": item.text, "widens_by": place_data(item.allowance)} for item in about.options],
+        "overrides": [
+            {"path": item.path, "reason": item.reason, "expires": item.expires, "place": place_data(item.place)}
+            for item in about.overrides
+        ],
+        "sources": [{"name": item.name, "path": item.path, "kind": item.kind} for item in about.sources],
+        "digest": result.digest,
+        "problems": [problem_data(problem) for problem in problems],
+    }
+
+
+def refusal_data(
+    profile: str, argv: Sequence[str], error: SandboxerError, reason: Reason = Reason.SETUP_FAILED
+) -> dict[str, object]:
+    """The same for a run that was refused before there was a plan, or of which there is no record."""
+    return {
+        "schema": SCHEMA,
+        "profile": profile,
+        "argv": list(argv),
+        "reason": reason.value,
+        "status": 125,
+        "exit_code": None,
+        "signal": None,
+        "detail": str(error),
+        "problems": [problem_data(problem) for problem in error.problems],
+    }
+
+
+def line_data(line: Line) -> dict[str, object]:
+    """One line of the report."""
+    data: dict[str, object] = {"control": line.control, "status": line.status.value, "what": line.what}
+    data.update({key: text for key, text in (("lost", line.lost), ("why", line.why), ("try", line.attempt)) if text})
+    if line.place:
+        data["place"] = place_data(line.place)
+    return data
+
+
+def problem_data(problem: Problem) -> dict[str, object]:
+    """One problem: what, where, why, try; those that there are."""
+    data: dict[str, object] = {"what": problem.what}
+    if isinstance(problem.where, Place):
+        data["where"] = place_data(problem.where)
+    data.update({key: text for key, text in (("why", problem.why), ("try", problem.attempt)) if text})
+    return data
+
+
+def place_data(place: Place | None) -> dict[str, object] | None:
+    """A place; line and column only where there are some."""
+    if place is None:
+        return None
+    return {"file": place.file, "line": place.line, "column": place.column} if place.line else {"file": place.file}

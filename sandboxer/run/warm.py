@@ -1,0 +1,42 @@
+"""The warm start: a request finds its compiled plan without reading a profile. Nothing heavy may be imported here."""
+
+from __future__ import annotations
+
+import os
+
+from sandboxer import __version__
+from sandboxer.compile.cache import Entry, PlanCache, cache_path, entry_key
+from sandboxer.compile.seal import seal
+from sandboxer.kernel.stamp import host_key, stamp
+from sandboxer.launcher.spawn import Launch, launcher_path, spawn
+from sandboxer.run.request import Command, Request
+
+FORMAT = "1"
+SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME")
+"""Variables that decide where profiles are looked for, or that a profile can name."""
+
+
+def request_key(request: Request, environment: dict[bytes, bytes]) -> str:
+    """The name of the plan that this request has, here and now."""
+    places = [os.fsdecode(environment.get(name, b"")) for name in SEARCHED]
+    return entry_key((FORMAT, __version__, stamp(launcher_path()), host_key(), *places, *request.key_parts()))
+
+
+def open_cache(environment: dict[bytes, bytes], *, is_wanted: bool = True) -> PlanCache:
+    """The caller's cache; one that holds nothing if it is not wanted."""
+    return PlanCache(cache_path(environment) if is_wanted else "")
+
+
+def find_entry(request: Request, environment: dict[bytes, bytes], cache: PlanCache) -> tuple[str, Entry | None]:
+    """The key of the request, and its plan if that is there and still holds."""
+    key = request_key(request, environment) if cache.path else ""
+    return key, cache.find(key, stamp) if key else None
+
+
+def launch_entry(
+    entry: Entry, command: Command, *, stdio: tuple[int, int, int] = (0, 1, 2), forwards_signals: bool = False
+) -> Launch:
+    """Start a command under a compiled plan. Raises: OSError, SealError."""
+    words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
+    sealed = seal(entry.plan, command.candidates, words, command.environment)
+    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards_signals=forwards_signals)

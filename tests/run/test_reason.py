@@ -1,0 +1,72 @@
+"""Why a command ended."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from sandboxer.launcher.record import Outcome
+from sandboxer.model.result import Reason
+from sandboxer.run.reason import find_reason
+from tests.run.records import make_about, make_record
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.EXITED, Reason.EXITED),
+        (Outcome.WALL_TIMEOUT, Reason.WALL_TIMEOUT),
+        (Outcome.CANCELLED, Reason.CANCELLED),
+        (Outcome.SUPERVISOR_LOST, Reason.SUPERVISOR_LOST),
+        (Outcome.NOT_FOUND, Reason.NOT_FOUND),
+        (Outcome.NOT_EXECUTABLE, Reason.NOT_EXECUTABLE),
+        (Outcome.SETUP_FAILED, Reason.SETUP_FAILED),
+        (99, Reason.SETUP_FAILED),
+    ],
+)
+def test_outcome_is_its_reason(outcome: int, reason: Reason) -> None:
+    assert find_reason(make_record(outcome), make_about())[0] is reason
+
+
+def signalled(number: int, cpu_s: float = 0, **limits: int) -> tuple[Reason, str]:
+    record = make_record(Outcome.SIGNALLED, signal=int(number), user_us=int(cpu_s * 1_000_000))
+    return find_reason(record, make_about(**limits))
+
+
+def test_bad_system_call_is_a_kill_by_the_filter() -> None:
+    assert signalled(signal.SIGSYS)[0] is Reason.SECCOMP_KILL
+
+
+def test_cpu_signal_with_a_limit_is_a_cpu_timeout() -> None:
+    reason, detail = signalled(signal.SIGXCPU, 5, cpu_soft_s=5, cpu_hard_s=6)
+    assert (reason, detail) == (Reason.CPU_TIMEOUT, "it used up its CPU time limit of 5 s")
+
+
+def test_cpu_signal_without_a_limit_is_only_a_signal() -> None:
+    assert signalled(signal.SIGXCPU)[0] is Reason.SIGNALLED
+
+
+def test_kill_past_the_hard_cpu_limit_is_a_cpu_timeout() -> None:
+    assert signalled(signal.SIGKILL, 6.01, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.CPU_TIMEOUT
+    assert signalled(signal.SIGKILL, 5.93, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.CPU_TIMEOUT
+
+
+def test_kill_below_the_hard_cpu_limit_is_only_a_signal() -> None:
+    assert signalled(signal.SIGKILL, 5.5, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.SIGNALLED
+
+
+def test_file_signal_with_a_limit_is_a_file_limit() -> None:
+    assert signalled(signal.SIGXFSZ, file_bytes=10) == (Reason.FILE_LIMIT, "it wrote past the file size limit of 10 bytes")
+
+
+def test_file_signal_without_a_limit_is_only_a_signal() -> None:
+    assert signalled(signal.SIGXFSZ)[0] is Reason.SIGNALLED
+
+
+def test_other_signals_are_signals() -> None:
+    assert signalled(signal.SIGSEGV, 100, cpu_soft_s=1, cpu_hard_s=2, file_bytes=1) == (Reason.SIGNALLED, "")
+
+
+def test_wall_timeout_tells_the_limit() -> None:
+    assert "1500 ms" in find_reason(make_record(Outcome.WALL_TIMEOUT), make_about(wall_ms=1500))[1]

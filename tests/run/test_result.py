@@ -1,0 +1,87 @@
+"""Results, and what `--report` writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandboxer.errors import HostError, Problem
+from sandboxer.launcher.record import Outcome
+from sandboxer.model.result import Reason, Result
+from sandboxer.run.result import build_result, read_timings, read_usage, refusal_data, result_data
+from tests.run.records import PLACE, make_about, make_record
+
+CLOCK = {"begin_ns": 1000, "start_ns": 5000, "exec_ns": 10_000, "end_ns": 30_000, "gone_ns": 36_000, "done_ns": 43_000}
+
+
+def result_of(outcome: int = Outcome.EXITED, **numbers: int) -> Result:
+    record = make_record(outcome, **numbers)
+    return build_result(record, make_about(wall_ms=100), argv=("x", "y"), candidates=("/bin/x",))[0]
+
+
+def test_result_of_an_exit_has_its_code() -> None:
+    result = result_of(exit_code=3)
+    assert (result.reason, result.exit_code, result.signal, result.status) == (Reason.EXITED, 3, None, 3)
+
+
+def test_result_of_a_signal_has_no_exit_code() -> None:
+    result = result_of(Outcome.SIGNALLED, signal=11, core_dumped=1)
+    assert (result.exit_code, result.signal, result.core_dumped, result.status) == (None, 11, True, 139)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome.WALL_TIMEOUT, 124),
+        (Outcome.NOT_EXECUTABLE, 126),
+        (Outcome.NOT_FOUND, 127),
+        (Outcome.SETUP_FAILED, 125),
+        (Outcome.CANCELLED, 137),
+        (Outcome.SUPERVISOR_LOST, 137),
+    ],
+)
+def test_outcome_has_the_status_that_people_know(outcome: int, status: int) -> None:
+    assert result_of(outcome).status == status
+
+
+def test_problem_of_a_failed_start_is_the_detail() -> None:
+    assert result_of(Outcome.NOT_FOUND).detail.startswith("cannot run /bin/x")
+
+
+def test_timings_are_the_spans_of_the_phases() -> None:
+    timings = read_timings(make_record(**CLOCK))
+    assert (timings.prepare_us, timings.setup_us, timings.command_us, timings.end_us, timings.clean_us) == (4, 5, 20, 6, 7)
+
+
+def test_timings_of_phases_that_were_not_reached_are_zero() -> None:
+    timings = read_timings(make_record(Outcome.SETUP_FAILED, begin_ns=1000, start_ns=5000))
+    assert (timings.prepare_us, timings.setup_us, timings.command_us) == (4, 0, 0)
+
+
+def test_usage_is_the_records() -> None:
+    usage = read_usage(make_record(user_us=5, max_rss_bytes=7, **CLOCK))
+    assert (usage.user_us, usage.max_rss_bytes, usage.wall_us) == (5, 7, 20)
+
+
+def test_report_is_plain_data_with_the_whole_truth() -> None:
+    problem = Problem("what", where=PLACE, why="why", attempt="try")
+    data = json.loads(json.dumps(result_data(result_of(exit_code=3), make_about(), [problem])))
+    assert (data["schema"], data["reason"], data["status"], data["exit_code"]) == (1, "exited", 3, 3)
+    assert data["is_weakened"] is True
+    assert data["enforcement"][0]["lost"] == "time"
+    assert data["options"][0]["widens_by"]["line"] == 14
+    assert data["options"][1] == {"option": "--timeout 1s", "widens_by": None}
+    assert data["overrides"][0]["reason"] == "the linker"
+    assert data["problems"][0] == {
+        "what": "what",
+        "where": {"file": "profiles/test.yaml", "line": 14, "column": 9},
+        "why": "why",
+        "try": "try",
+    }
+
+
+def test_report_of_a_refusal_has_the_keys_that_readers_need() -> None:
+    data = json.loads(json.dumps(refusal_data("test", ["x"], HostError([Problem("a"), Problem("b")]))))
+    assert (data["reason"], data["status"], data["exit_code"]) == ("setup_failed", 125, None)
+    assert [problem["what"] for problem in data["problems"]] == ["a", "b"]

@@ -1,0 +1,152 @@
+"""The public Python names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import sandboxer
+from sandboxer.api import make_request
+from tests.live.needs import needs
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project and a cache of its own."""
+    (tmp_path / "home").mkdir(0o700)
+    (tmp_path / "project").mkdir()
+    monkeypatch.setitem(os.environ, "HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+@needs("userns")
+def test_run_gives_the_result_and_the_outputs() -> None:
+    result = sandboxer.run(["sh", "-c", "cat; echo no >&2; exit 4"], input=b"in")
+    assert (result.reason, result.exit_code, result.stdout, result.stderr) == (sandboxer.Reason.EXITED, 4, b"in", b"no\n")
+
+
+@needs("userns")
+def test_run_twice_is_the_same() -> None:
+    first, second = (sandboxer.run(["id"]) for _ in range(2))
+    assert (first.stdout, first.digest, first.report) == (second.stdout, second.digest, second.report)
+
+
+@needs("userns")
+def test_output_of_a_command_that_was_ended_is_kept() -> None:
+    result = sandboxer.run(["sh", "-c", "echo part; sleep 60"], timeout=0.2)
+    assert (result.reason, result.stdout) == (sandboxer.Reason.WALL_TIMEOUT, b"part\n")
+
+
+@needs("userns")
+def test_command_that_there_is_not_is_a_result() -> None:
+    result = sandboxer.run(["nosuchprogram"])
+    assert (result.reason, result.status) == (sandboxer.Reason.NOT_FOUND, 127)
+
+
+@needs("userns")
+def test_outputs_that_nobody_captures_are_none(capfd: pytest.CaptureFixture[str]) -> None:
+    result = sandboxer.run(["echo", "seen"], capture=False)
+    assert (result.stdout, capfd.readouterr().out) == (None, "seen\n")
+
+
+@needs("userns")
+def test_variables_pass_or_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "1")
+    shown = sandboxer.run(["env"], env={"MINE": None, "OTHER": "2"}).stdout
+    assert shown is not None
+    assert {b"MINE=1", b"OTHER=2"} <= set(shown.splitlines())
+
+
+@needs("userns")
+def test_run_in_threads_does_not_mix_streams() -> None:
+    sandboxer.run(["true"])
+    results: dict[int, bytes | None] = {}
+
+    def one(number: int) -> None:
+        results[number] = sandboxer.run(["sh", "-c", f"sleep 0.05; echo {number}"]).stdout
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {number: f"{number}\n".encode() for number in range(8)}
+
+
+@needs("userns")
+def test_interrupt_of_the_caller_kills_the_box() -> None:
+    timer = threading.Timer(0.4, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    sandboxer.run(["true"])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        sandboxer.run(["sleep", "60"])
+    timer.join()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_profile_that_is_wrong_raises() -> None:
+    with pytest.raises(sandboxer.ProfileError, match="nosuch"):
+        sandboxer.run(["true"], "nosuch")
+
+
+def test_no_command_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no command"):
+        sandboxer.run([])
+
+
+def test_load_gives_the_policy() -> None:
+    policy = sandboxer.load("strict")
+    assert isinstance(policy, sandboxer.Policy)
+    assert policy.name == "strict"
+
+
+def test_options_are_those_of_the_command_line() -> None:
+    request = make_request(
+        "p",
+        {
+            "read": [Path("/a")],
+            "write": ["/b"],
+            "env": {"A": None, "B": "1"},
+            "timeout": 1.5,
+            "network": "none",
+            "params": {"x": True, "y": 2},
+            "fds": [5],
+            "workdir": "/w",
+        },
+    )
+    assert request.options == (
+        ("--read", "/a"),
+        ("--write", "/b"),
+        ("--env", "A"),
+        ("--env", "B"),
+        ("--timeout", "1500ms"),
+        ("--network", "none"),
+        ("--set", "x=true"),
+        ("--set", "y=2"),
+        ("--fd", "5"),
+    )
+    assert (request.values, request.directory) == ({b"B": b"1"}, "/w")
+
+
+def test_public_names_are_there() -> None:
+    assert all(hasattr(sandboxer, name) for name in sandboxer.__all__)
+    assert set(sandboxer.__all__) <= set(dir(sandboxer))
+
+
+def test_run_is_the_function_whatever_was_imported_first() -> None:
+    code = "import sandboxer.run.prepare, sandboxer; from sandboxer.run import request; print(sandboxer.run.__module__)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "sandboxer.api\n"
+
+
+def test_name_that_there_is_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        sandboxer.nonsense  # noqa: B018
