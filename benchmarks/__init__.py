@@ -1,0 +1,1 @@
+"""Side by side against peers: equal isolation, one interleaved run, ratios only."""
