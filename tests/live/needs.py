@@ -1,0 +1,77 @@
+"""What a live test needs of the machine: `@needs("userns", "landlock>=4")`. Unmet, it is skipped; CI fails instead."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from sandboxer.kernel.probe import probe
+from sandboxer.model.host import Host
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+_NUMBER = re.compile(r"(\w+)(>=|>|==)(\d+(?:\.\d+)?)")
+_COMPARE = {">=": operator.ge, ">": operator.gt, "==": operator.eq}
+
+FACTS: dict[str, Callable[[Host], bool]] = {
+    "root": lambda host: host.is_privileged,
+    "userns": lambda host: not host.user_namespace_problem,
+    "overlay": lambda host: host.has_overlay,
+    "idmap": lambda host: host.has_idmapped_mounts,
+    "proc": lambda host: host.has_fresh_proc,
+    "newuidmap": lambda host: bool(host.newuidmap and host.newgidmap),
+    "x86_64": lambda host: host.arch == "x86_64",
+    "timens": lambda host: "time" in host.namespaces,
+}
+NUMBERS: dict[str, Callable[[Host], float]] = {
+    "landlock": lambda host: host.landlock_abi,
+    "kernel": lambda host: host.kernel[0] + host.kernel[1] / 1000,
+}
+
+
+@functools.cache
+def this_host() -> Host:
+    """The facts of this machine, probed once."""
+    return probe()
+
+
+def unmet(needs: tuple[str, ...], host: Host) -> list[str]:
+    """The needs that the host does not meet. Raises: KeyError for a need that nobody knows."""
+    return [need for need in needs if not _is_met(need, host)]
+
+
+def needs(*wanted: str) -> Callable[[Test], Test]:
+    """Run the test only where the machine gives all of these; see FACTS and NUMBERS."""
+
+    def decorate(test: Test) -> Test:
+        missing = unmet(wanted, this_host())
+        if not missing:
+            return test
+        reason = f"this machine lacks: {', '.join(missing)}"
+        if os.environ.get("SANDBOXER_NO_SKIP") != "1":
+            return pytest.mark.skip(reason=reason)(test)
+
+        @functools.wraps(test)
+        def refuse(*_: object, **__: object) -> None:
+            pytest.fail(f"{reason} (SANDBOXER_NO_SKIP is set)")
+
+        return refuse  # type: ignore[return-value]
+
+    return decorate
+
+
+def _is_met(need: str, host: Host) -> bool:
+    match = _NUMBER.fullmatch(need)
+    if not match:
+        return FACTS[need](host)
+    name, sign, number = match.groups()
+    wanted = float(number)
+    if name == "kernel":
+        major, _, minor = number.partition(".")
+        wanted = int(major) + int(minor or 0) / 1000
+    return bool(_COMPARE[sign](NUMBERS[name](host), wanted))
