@@ -113,9 +113,11 @@ def run_request(request: Request, argv: list[str], telling: Telling, *, is_cache
     cache = open_cache(environment, is_wanted=is_cached)
     key, entry = find_entry(request, environment, cache)
     if entry is None:
+        from sandboxer.kernel.prctl import harden_supervisor
         from sandboxer.run.prepare import prepare
 
         entry = prepare(request, key, cache)
+        harden_supervisor()
     command = make_command(argv, entry, environment, request.values)
     telling.before(entry)
     terminal = None

@@ -21,7 +21,7 @@ from sandboxer.model.host import Host
 from sandboxer.model.op import CloseFds, SetWorkingDirectory, Text
 from sandboxer.model.place import option_place
 from sandboxer.model.plan import Plan, Recipe
-from sandboxer.model.policy import Policy
+from sandboxer.model.policy import Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
 from sandboxer.run.request import Request
 
@@ -47,8 +47,8 @@ def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
     check_values_pass(request, plan.recipe)
     files = [looked.path for looked in resolved.trail]
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
-    if key and is_settled(files, begun_ns):
-        cache.save(key, entry)
+    if key and is_settled(files, begun_ns) and Trait.NEW_PID_NAMESPACE in resolved.policy.traits:
+        cache.save(key, entry)  # a job that sees our process wants a hardened supervisor, which only the cold start is
     return entry
 
 
