@@ -9,7 +9,7 @@ BIN := .venv/bin
 FUZZ_SECONDS ?= 60
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
-TEST_PACKAGES := clang libclang-rt-dev
+TEST_PACKAGES := clang libclang-rt-dev g++ git nodejs perl procps
 BENCH_PACKAGES := bubblewrap runc firejail systemd-container
 
 .DEFAULT_GOAL := setup

@@ -118,6 +118,7 @@ def run_request(request: Request, argv: list[str], telling: Telling, *, is_cache
 
         entry = prepare(request, key, cache)
         harden_supervisor()
+    check_kept(entry.kept)
     command = make_command(argv, entry, environment, request.values)
     telling.before(entry)
     terminal = None
@@ -130,6 +131,32 @@ def run_request(request: Request, argv: list[str], telling: Telling, *, is_cache
     if terminal and os.WIFSIGNALED(status):
         terminal.give_back()  # the launcher did not come to that
     return telling.after(entry, command, data, status)
+
+
+def check_kept(kept: Sequence[int]) -> None:
+    """Descriptors that the command gets must be the caller's. Ours are close-on-exec, and what the caller gave us cannot be."""
+    for descriptor in kept:
+        try:
+            is_given = os.get_inheritable(descriptor)
+        except OSError:
+            is_given = False
+        if not is_given:
+            raise RequestError(f"descriptor {descriptor} is not open", f"open it for this command: {descriptor}<FILE")
+
+
+def say(text: str) -> None:
+    """A line on standard error. That nobody reads it does not change what became of the command."""
+    try:
+        if sys.stderr is not None:  # it is where descriptor 2 was closed
+            print(text, file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it. Raises: OSError."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class Telling:
@@ -169,8 +196,7 @@ class Telling:
             from sandboxer.run.about import read_about
 
             for line in show_report(read_about(entry.about), is_whole=self._is_verbose):
-                print(line, file=sys.stderr)
-            sys.stderr.flush()
+                say(line)
 
     def after(self, entry: Entry, command: Command, data: bytes, status: int) -> int:
         """The exit status; and whatever a plain exit status cannot say."""
@@ -201,7 +227,7 @@ class Telling:
         problems = [found for found in (problem, explain_clean_up(record, about)) if found]
         if not self._is_json:
             for line in show_end(result, problems, is_quiet=self._is_quiet, is_verbose=self._is_verbose):
-                print(line, file=sys.stderr)
+                say(line)
         self._write(result, about, problems)
         return result.status
 
@@ -215,13 +241,16 @@ class Telling:
         import json
 
         if self._is_json:
-            print(json.dumps(data), file=sys.stderr)
-        text = json.dumps(data, indent=2) + "\n"
-        if self._report == "-":
-            print(text, end="")
-        elif self._report_fd >= 0:
-            with open(self._report_fd, "w") as file:
-                file.write(text)
+            say(json.dumps(data))
+        descriptor = 1 if self._report == "-" else self._report_fd
+        if descriptor < 0:
+            return
+        try:
+            write_all(descriptor, (json.dumps(data, indent=2) + "\n").encode())
+        except OSError as error:  # a job may have filled the disk: that changes nothing of how it ended
+            say(f"sandboxer: the report cannot be written: {error.strerror}")
+        if descriptor == self._report_fd:
+            os.close(descriptor)
             self._report_fd = -1
 
     def refused(self, error: SandboxerError, reason: Reason | None = None) -> int:
@@ -231,7 +260,7 @@ class Telling:
         from sandboxer.run.result import refusal_data
 
         if not self._is_json:
-            print(show_error(error), file=sys.stderr)
+            say(show_error(error))
         if self._is_json or self._report_fd >= 0 or self._report == "-":
             self._write_data(refusal_data(self._profile, self._argv, error, reason or Reason.SETUP_FAILED))
         return REFUSED

@@ -24,9 +24,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process. It ends by `_exit`: tearing an interpreter down costs more than a launch."""
     status = run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # the caller closed it, and reads nothing
+            continue
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError):
             status = status or 1  # the reader of our output is gone
     os._exit(status)
 

@@ -151,6 +151,12 @@ class PlanCache:
         entry = read_entry(data) if data else None
         return entry if entry is not None and entry.is_current(stamp) else None
 
+    def make(self) -> None:
+        """Make the directory, if there is to be one."""
+        directory = self._open(makes=True)
+        if directory >= 0:
+            os.close(directory)
+
     def save(self, key: str, entry: Entry) -> bool:
         """Keep an entry; whether that worked. The oldest ones make room."""
         directory = self._open(makes=True)
@@ -208,7 +214,7 @@ def is_settled(paths: Iterable[str], begun_ns: int) -> bool:
     """No file changed so lately that a second change within the clock's tick could go unseen."""
     for path in paths:
         try:
-            seen = os.lstat(path)
+            seen = os.stat(path)
         except OSError:
             continue
         if seen.st_mode & _KIND_MASK == _FILE_KIND and max(seen.st_mtime_ns, seen.st_ctime_ns) > begun_ns - RECENT_NS:

@@ -69,7 +69,7 @@ def lower_policy(policy: Policy, host: Host, rooms: Sequence[Room], *, has_termi
 def make_scene(policy: Policy, host: Host) -> Scene:
     """What rooms may read of each other. The ids come from the room `ids`; the host's own stand outside for an ordinary user."""
     ids = policy.settings.get("ids")
-    outside = _number(getattr(ids, "outside", None), 65534)
+    outside = _number(getattr(ids, "outside", None), host.box_id)
     return Scene(
         host=host,
         traits=policy.traits,

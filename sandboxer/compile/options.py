@@ -189,10 +189,10 @@ def stated(option: Widening, row: Field, *, cwd: str, home: str) -> Statement:
     node: Node = leaf
     match option.kind:
         case Widens.READ | Widens.WRITE:
-            if not text or text.endswith("?"):
+            if not text:
                 raise ProfileError(Problem(f"{text!r} is no path", where=place))
             path = absolute(text, cwd=cwd, home=home)
-            node = Sequence((replace(leaf, value=path, text=path),), place)
+            node = Sequence((replace(leaf, value=path, text=path, template="${path}"),), place)
         case Widens.ENV if "=" in text:
             name, value = text.split("=", 1)
             node = MappingNode(((replace(leaf, value=name, text=name), replace(leaf, value=value, text=value)),), place)

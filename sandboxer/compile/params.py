@@ -122,7 +122,7 @@ class Expander:
         # Inside of [ ] and { } YAML demands the quotes, so a scalar that is one reference has the type of the parameter anyway.
         is_one = _REFERENCE.fullmatch(node.text) is not None and bool(used)
         stays_text = not used or all(value.is_text for value in used) or (node.is_quoted and not is_one)
-        return Scalar(text if stays_text else typed(text), text, stays_text, node.place)
+        return Scalar(text if stays_text else typed(text), text, stays_text, node.place, node.text)
 
     def _find(self, match: re.Match[str], node: Scalar, problems: list[Problem]) -> Value | None:
         name, close = match.group(1), match.group(2)
@@ -199,7 +199,7 @@ def _leaf(param: Param, given: Setting | None, facts: Expander, caller: Caller, 
         text = given.value
         if param.kind is ParamType.PATH and text and not text.startswith(("/", "~")):
             text = f"{caller.cwd.rstrip('/')}/{text}"
-        return Scalar(typed(text), text, False, given.place)
+        return Scalar(typed(text), text, False, given.place, "${given}")
     if param.default is None:
         attempt = f"--set {param.name}=VALUE" + (f" ({param.help})" if param.help else "")
         problems.append(Problem(f"the parameter {param.name!r} has no value", where=param.place, attempt=attempt))

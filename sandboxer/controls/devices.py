@@ -39,6 +39,7 @@ from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.report import Line, Status
 from sandboxer.model.section import Field, Merge, Section
 from sandboxer.model.stage import Stage
+from sandboxer.units import show_bytes
 
 NAME = "devices"
 TITLE = "what the box has of devices"
@@ -56,6 +57,7 @@ SCALE = ("none", "minimal")
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 FIRST_SLOT = 192  # the slots below are for the section filesystem
 _SLOTS = 64
+_TERMINALS = 128  # kernel.pty.max counts those of the whole machine: no box may take them all
 _NODE = MountAttr.NOSUID | MountAttr.NOEXEC
 _OURS = built_in("devices.dev")
 
@@ -89,9 +91,9 @@ def read_device(node: Node) -> Device:
         optional = "optional" in found and parse.boolean(found["optional"])
         node = found["path"]
     value = parse.filled_text(node)
-    if value.endswith("?") and isinstance(node, Scalar):
+    if isinstance(node, Scalar) and node.written.endswith("?"):
         optional = True
-        node = replace(node, text=value[:-1], value=value[:-1])
+        node = replace(node, text=value[:-1], value=value[:-1], template=node.template[:-1])
     path = parse.absolute_path(node)
     if not path.startswith("/dev/"):
         parse.fail(node, f"{path} is not below /dev", attempt="filesystem.read or filesystem.write, for files")
@@ -228,7 +230,12 @@ class _Lowering:
             self.add(MakeSymlink(Text(path), Text(target)), place)
         self.add(MakeDirectory(Text("/dev/pts"), U32(0o755)), place)
         self.add(
-            MountFilesystem(Text("devpts"), Text("/dev/pts"), U64(_NODE), TextList(("newinstance", "ptmxmode=0666", "mode=620"))),
+            MountFilesystem(
+                Text("devpts"),
+                Text("/dev/pts"),
+                U64(_NODE),
+                TextList(("newinstance", "ptmxmode=0666", "mode=620", f"max={_TERMINALS}")),
+            ),
             place,
         )
         self.add(MakeDirectory(Text("/dev/shm"), U32(0o755)), place)
@@ -299,7 +306,7 @@ def explain(settings: object) -> tuple[str, ...]:
     found = []
     if said.dev == "minimal":
         names = comma([path.removeprefix("/dev/") for path in NODES])
-        found.append(f"/dev has {names}, terminals of its own, and up to {said.shm_bytes} bytes of shared memory.")
+        found.append(f"/dev has {names}, terminals of its own, and up to {show_bytes(said.shm_bytes)} of shared memory.")
     else:
         found.append("There is no /dev.")
     if said.allow:
@@ -314,7 +321,7 @@ def widens(old: object, new: object) -> tuple[str, ...]:
     if SCALE.index(after.dev) > SCALE.index(before.dev):
         found.append("has a /dev")
     if after.dev == "minimal" and after.shm_bytes > before.shm_bytes:
-        found.append(f"may fill /dev/shm up to {after.shm_bytes} bytes")
+        found.append(f"may fill /dev/shm up to {show_bytes(after.shm_bytes)}")
     known = [device.path for device, _ in before.allow]
     found += [
         f"has the device {device.path}" for device, _ in after.allow if not any(covers(path, device.path) for path in known)

@@ -1,8 +1,8 @@
 """Which environment variables the command gets: a few that are built in, those set, those passed. Nothing else.
 
 The caller's values are not read here, so that a plan can be kept: the room makes a recipe (`Lowered.passed`, `Lowered.set`).
-`passed` holds names, prefixes that end in `*`, the same behind `!` for what does not pass although a prefix fits, and `NAME=value`
-for what a name that passes has where the caller lacks it.
+`passed` holds names, prefixes that end in `*`, the same behind `!` for what does not pass although a prefix fits, and
+`NAME=value` for what a name that passes has where the caller lacks it.
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ def absolute_path(node: Node) -> str:
             )
         stem = value.removeprefix("./")
         fail(node, f"{value!r} is not an absolute path", attempt=f"${{cwd}}/{stem}, ~/{stem} or /{stem}")
-    if any(letter in value for letter in "*?["):
+    if isinstance(node, Scalar) and any(letter in node.written for letter in "*?["):
         fail(node, f"{value!r} looks like a pattern", why="paths are taken as they are written; there are no patterns in them")
     path = normal_path(value)
     if len(path.encode(errors="surrogateescape")) > _MAX_PATH:

@@ -18,6 +18,7 @@ from sandboxer.model.op import (
     BecomeInit,
     BecomeSubreaper,
     CloseFds,
+    NewKeyring,
     NewSession,
     Op,
     OpenTerminal,
@@ -176,6 +177,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
         (True, SetParentDeathSignal(U32(Signal.SIGKILL)), Stage.SESSION, ""),
         (True, CloseFds(U32List(mine.fds)), Stage.SESSION, "fds"),
         (mine.has_new_session or has_terminal, NewSession(), Stage.SESSION, "new_session"),
+        # Late, so that it is the job's own: it is made under the ids of that moment.
+        (Trait.USES_KEYRINGS in scene.traits, NewKeyring(), Stage.HOST, ""),
         (_has_uts(scene), SetHostName(Text(mine.hostname)), Stage.HOST, "hostname"),
         (True, SetUmask(U32(mine.umask)), Stage.PLACE, "umask"),
         (mine.has_no_new_privs, SetNoNewPrivs(), Stage.CAPABILITIES, "no_new_privs"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sandboxer.model.host import Host
+from sandboxer.model.host import BOX_ID, Host
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Enforce, Layer, Trait
@@ -46,8 +46,8 @@ class Scene:
     enforce: Enforce = Enforce.REQUIRED
     inside_uid: int = 1000
     inside_gid: int = 1000
-    outside_uid: int = 65534
-    outside_gid: int = 65534
+    outside_uid: int = BOX_ID
+    outside_gid: int = BOX_ID
     user_name: str = "sandbox"
     host_name: str = "sandbox"
 

@@ -202,7 +202,16 @@ ADVICE: Mapping[str, Rows] = {
         "ENOSYS": ("the kernel has no close_range (before 5.9), or a container's filter hides it", _CHECK),
         "EINVAL": ("close_range cannot mark descriptors close-on-exec before 5.11", "use a newer kernel"),
         "EBADF": ("a descriptor that `process.fds` lists is not open", "open it: sandboxer exec ... 3<FILE"),
+        "EISDIR": (
+            "a descriptor that the command would get is a directory, and through that it would reach all of the host's files",
+            "give it no directory as standard input, output or `--fd`; grant paths under `filesystem`",
+        ),
         "EMFILE": ("the descriptor table cannot grow", "raise `ulimit -n`"),
+    },
+    "new_keyring": {
+        "ENOSYS": ("the kernel has no keys, or a container's filter hides them", "take `syscalls/keyring` out of the profile"),
+        "EPERM": ("a container's filter forbids keys", "take `syscalls/keyring` out of the profile"),
+        "EDQUOT": ("the user has as many keys as the kernel allows", "raise kernel.keys.maxkeys, or run fewer boxes at once"),
     },
     "new_session": {"EPERM": ("the process leads a process group already", _OURS)},
     "set_parent_death_signal": {

@@ -27,7 +27,7 @@ from sandboxer.kernel.proc import (
     parse_status,
 )
 from sandboxer.kernel.trial import UNPRIVILEGED_ID, Trial, run_trial
-from sandboxer.model.host import Host, IdRange
+from sandboxer.model.host import BOX_ID, Host, IdRange
 
 STAGE_DIRECTORIES = ("/tmp", "/run", "/mnt", "/var")
 PROGRAM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin")
@@ -52,6 +52,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         capabilities=sets.effective,
         has_unprivileged_id=_is_mapped("uid_map", UNPRIVILEGED_ID) and _is_mapped("gid_map", UNPRIVILEGED_ID),
     )
+    has_box_id = _is_mapped("uid_map", BOX_ID) and _is_mapped("gid_map", BOX_ID)
     trial = run_trial(is_privileged=identity.is_privileged, scratch=stage)
     around = find_surroundings(status, mounts)
     obstacle = find_user_namespace_obstacle(trial, around)
@@ -71,6 +72,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         bounding=sets.bounding,
         last_capability=find_number("/proc/sys/kernel/cap_last_cap") or sets.bounding.bit_length() - 1,
         has_unprivileged_id=identity.has_unprivileged_id,
+        box_id=BOX_ID if has_box_id else UNPRIVILEGED_ID,
         namespaces=find_namespaces(trial, obstacle),
         user_namespace_problem=obstacle.why if obstacle else "",
         user_namespace_mend=obstacle.mend if obstacle else "",

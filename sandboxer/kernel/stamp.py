@@ -30,9 +30,9 @@ STATUS_LINES = ("CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPri
 def stamp(path: str) -> str:
     """What a plan may depend on of a path: existence, kind, mode, owner, file system, inode; for files also time and size.
 
-    Times and sizes of all but files are left out: a directory's change with every file made in it, a terminal's with every key, and
-    no plan reads them. A symbolic link
-    adds its target and the stamp of what it leads to. An unreadable path is stamped with its errno.
+    Times and sizes of all but files are left out: a directory's change with every file made in it, a terminal's with every
+    key, and no plan reads them. A symbolic link adds its target and the stamp of what it leads to. An unreadable path is
+    stamped with its errno.
     """
     try:
         seen = os.lstat(path)

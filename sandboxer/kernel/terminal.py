@@ -13,7 +13,10 @@ class Terminal:
     __slots__ = ("_descriptor", "_group", "_settings")
 
     def __init__(self, descriptor: int) -> None:
-        """Remember the terminal. A job in the background stops here until it is brought to the front. Raises: OSError, termios.error."""
+        """Remember the terminal. A job in the background stops here until it is brought to the front.
+
+        Raises: OSError, termios.error.
+        """
         self._descriptor = descriptor
         self._settings = termios.tcgetattr(descriptor)
         # The write that changes nothing is what asks for job control: tcsetattr(3), SIGTTOU.

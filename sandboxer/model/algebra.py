@@ -114,10 +114,13 @@ def override(
     removed: Removed,
     problems: list[Problem],
 ) -> dict[str, Section]:
-    """The join of the parents with one statement of it replaced by `value`, or with entries taken away."""
+    """The join of the parents with one statement of it replaced by `value`, or with entries taken away.
+
+    A demand that nobody states holds by default all the same, and can be overridden.
+    """
     section = parents.get(item.control, Section())
     said = section.said.get(item.field, ())
-    if not said:
+    if not said and (row.merge is not Merge.STRICTEST or value is None):
         what = f"no parent says {item.path}, so there is nothing to override"
         problems.append(Problem(what, where=item.place, attempt=f"say it in the section {item.control}"))
         return dict(parents)

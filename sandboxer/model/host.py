@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+BOX_ID = 1_900_000_000  # no system hands it out. Source: systemd, UIDS-GIDS.md, 1879048192 to 2147483647 "unused"
+
 
 class PathKind(Enum):
     """What a host path is, without following a final symlink."""
@@ -48,7 +50,8 @@ class IdRange:
 class Host:
     """What this kernel and this user can do. The defaults are a plain, current machine with an ordinary user.
 
-    has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
+    box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
+    box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
     command that would change that. rlimits: soft and hard by the kernel's word in lower case (`nofile`); 2**64-1 is no
     limit. cgroup: v1, v2, hybrid or none. missing_calls: system calls that the launcher uses and this kernel lacks.
@@ -67,6 +70,7 @@ class Host:
     bounding: int = (1 << 41) - 1
     last_capability: int = 40
     has_unprivileged_id: bool = True
+    box_id: int = BOX_ID
     namespaces: frozenset[str] = frozenset({"mount", "pid", "net", "ipc", "uts", "user", "cgroup", "time"})
     user_namespace_problem: str = ""
     user_namespace_mend: str = ""

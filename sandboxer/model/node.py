@@ -25,12 +25,21 @@ MAX_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One leaf. `value` is the typed value (None where nothing stands), `text` what was written, without quotes."""
+    """One leaf. `value` is the typed value (None where nothing stands), `text` what was written, without quotes.
+
+    template: what was written where `${...}` in it was replaced by others' text; letters of that text have no meaning of ours.
+    """
 
     value: str | int | bool | None
     text: str
     is_quoted: bool
     place: Place
+    template: str = ""
+
+    @property
+    def written(self) -> str:
+        """What the author of the file wrote: the text to look for marks and patterns in."""
+        return self.template or self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -483,6 +483,14 @@ class LoadFilter(Op):
     program: Blob
 
 
+@dataclass(frozen=True, slots=True)
+class NewKeyring(Op):
+    """Leave the caller's session keyring for a new, empty one. KEYCTL_JOIN_SESSION_KEYRING(2const)."""
+
+    TAG: ClassVar[int] = 55
+    WORDS: ClassVar[str] = "begin with an empty session keyring"
+
+
 # ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -501,5 +509,5 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    RemoveDirectory,
+    NewKeyring, RemoveDirectory,
 )  # fmt: skip

@@ -39,6 +39,7 @@ class Trait(Enum):
     FRESH_PROC = "/proc is mounted inside"
     FRESH_DEV = "/dev is made afresh"
     HAS_TERMINAL = "the command gets a pseudo-terminal"
+    USES_KEYRINGS = "the job may call the key service of the kernel"
     CAN_GAIN_PRIVILEGES = "no_new_privs is overridden"
 
 

@@ -12,17 +12,19 @@ from sandboxer.compile.encode import encode_plan
 from sandboxer.compile.lower import lower_policy
 from sandboxer.compile.options import Widening, Widens
 from sandboxer.compile.resolve import Resolved, resolve
+from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.probe import probe
 from sandboxer.kernel.stamp import stamp
-from sandboxer.model.host import Host
+from sandboxer.model.host import Host, PathKind
 from sandboxer.model.op import CloseFds, SetWorkingDirectory, Text
 from sandboxer.model.place import option_place
 from sandboxer.model.plan import Plan, Recipe
 from sandboxer.model.policy import Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
+from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
 
 KINDS = {
@@ -41,22 +43,28 @@ def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
     Raises: ProfileError, HostError.
     """
     begun_ns = time.time_ns()
-    resolved = resolve_request(request)
+    cache.make()  # ahead of the job: where it lies in a writable project, one that is missing could be made by the job
+    caller = caller_of_process()
+    resolved = resolve_request(request, caller)
     host = host_for(resolved.policy, probe())
+    check_directory_stayed(caller.cwd, host)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
     files = [looked.path for looked in resolved.trail]
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
-    if key and is_settled(files, begun_ns) and Trait.NEW_PID_NAMESPACE in resolved.policy.traits:
+    # The stamps are younger than the facts: what changed between the two would go unseen for as long as the plan is kept.
+    is_sure = is_settled(files, begun_ns) and host_for(resolved.policy, host).paths == host.paths
+    if key and is_sure and Trait.NEW_PID_NAMESPACE in resolved.policy.traits:
         cache.save(key, entry)  # a job that sees our process wants a hardened supervisor, which only the cold start is
     return entry
 
 
-def resolve_request(request: Request) -> Resolved:
+def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:
     """The policy of a request. Raises: ProfileError."""
     widenings = tuple(Widening(KINDS[flag], value, option_place(flag, value)) for flag, value in request.options if flag in KINDS)
     params = dict(value.split("=", 1) for flag, value in request.options if flag == "--set")
-    return resolve(request.profile, options=widenings, params=params)
+    resolved = resolve(request.profile, options=widenings, params=params, caller=caller)
+    return replace(resolved, policy=keep_own(resolved))
 
 
 def host_for(policy: Policy, host: Host) -> Host:
@@ -65,18 +73,35 @@ def host_for(policy: Policy, host: Host) -> Host:
     return host.with_paths(find_facts(mentioned))
 
 
+def check_directory_stayed(cwd: str, host: Host) -> None:
+    """The name of the working directory has no link in it when it is asked for. One that it has later, somebody has put there.
+
+    A job that owns the directory above can do that while we look, to have its own choice granted in our place.
+    Raises: ProfileError.
+    """
+    names = cwd.strip("/").split("/")
+    above = ["/" + "/".join(names[:depth]) for depth in range(1, len(names) + 1)]
+    for path in above:
+        if host.path(path).kind is PathKind.SYMLINK:
+            why = f"{path} was a directory a moment ago, and is a link now"
+            raise ProfileError(
+                Problem(f"somebody has moved the working directory {cwd}", why=why, attempt="again, when it stays")
+            )
+
+
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
     """The plan of a policy for a request."""
     plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal)
-    return _work_in(plan, request.directory) if request.directory else plan
+    return _work_in(plan, request.directory, host.cwd) if request.directory else plan
 
 
-def _work_in(plan: Plan, directory: str) -> Plan:
-    """The plan with another working directory: no right of the job depends on where it starts."""
+def _work_in(plan: Plan, directory: str, cwd: str) -> Plan:
+    """The plan with another working directory: no right of the job depends on where it starts.
+
+    cwd: the caller's, for a relative one, as in --read and --write.
+    """
     place = option_place("--workdir", directory)
-    if not directory.startswith("/"):
-        raise ProfileError(Problem(f"{directory} is not absolute", where=place, attempt="give a path of the box, from /"))
-    op = SetWorkingDirectory(Text(os.path.normpath(directory)))
+    op = SetWorkingDirectory(Text(os.path.normpath(os.path.join(cwd, directory))))
     inside = tuple(
         replace(step, op=op, place=place) if isinstance(step.op, SetWorkingDirectory) else step for step in plan.inside
     )

@@ -12,7 +12,7 @@ SIGXFSZ = 25
 SIGSYS = 31
 MICROSECONDS = 1_000_000
 TICKS_US = 500_000
-"""How far the time that RLIMIT_CPU counts, in ticks, may be ahead of getrusage's. Source: kernel/sched/cputime.c, cputime_adjust."""
+"""How far the ticks that RLIMIT_CPU counts may be ahead of getrusage's time. Source: kernel/sched/cputime.c, cputime_adjust."""
 
 
 def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
@@ -40,16 +40,17 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
 def find_signal_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
     """What stands behind a deadly signal: a limit, the filter, or just the signal.
 
-    A soft CPU limit that was caught or ignored ends in SIGKILL at the hard one; the CPU time used tells it from other SIGKILLs.
+    A soft CPU limit that was caught or ignored ends in SIGKILL at the hard one; the CPU time used tells it from other SIGKILLs,
+    and from a SIGXCPU that a job sends to itself. Nothing tells who sent a SIGSYS or SIGXFSZ, so the detail names the signal.
     """
     number = record["signal"]
     used_us = record["user_us"] + record["system_us"]
     if number == SIGSYS:
-        return Reason.SECCOMP_KILL, "the system call filter killed it"
-    if number == SIGXCPU and about.cpu_soft_s is not None:
+        return Reason.SECCOMP_KILL, "SIGSYS ended it, the signal of the system call filter"
+    if number == SIGXCPU and about.cpu_soft_s is not None and used_us > about.cpu_soft_s * MICROSECONDS - TICKS_US:
         return Reason.CPU_TIMEOUT, f"it used up its CPU time limit of {about.cpu_soft_s} s"
     if number == SIGKILL and about.cpu_hard_s is not None and used_us > about.cpu_hard_s * MICROSECONDS - TICKS_US:
         return Reason.CPU_TIMEOUT, f"it went on past SIGXCPU and used up its hard CPU time limit of {about.cpu_hard_s} s"
     if number == SIGXFSZ and about.file_bytes is not None:
-        return Reason.FILE_LIMIT, f"it wrote past the file size limit of {about.file_bytes} bytes"
+        return Reason.FILE_LIMIT, f"SIGXFSZ ended it, the signal of the file size limit of {about.file_bytes} bytes"
     return Reason.SIGNALLED, ""

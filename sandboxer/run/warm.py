@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from sandboxer import __version__
 from sandboxer.compile.cache import Entry, PlanCache, cache_path, entry_key
@@ -19,7 +20,7 @@ SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME")
 def request_key(request: Request, environment: dict[bytes, bytes]) -> str:
     """The name of the plan that this request has, here and now."""
     places = [os.fsdecode(environment.get(name, b"")) for name in SEARCHED]
-    return entry_key((FORMAT, __version__, stamp(launcher_path()), host_key(), *places, *request.key_parts()))
+    return entry_key((FORMAT, __version__, stamp(launcher_path()), sys.prefix, host_key(), *places, *request.key_parts()))
 
 
 def open_cache(environment: dict[bytes, bytes], *, is_wanted: bool = True) -> PlanCache:

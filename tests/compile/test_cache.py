@@ -241,3 +241,13 @@ def test_file_that_changed_just_now_is_not_settled(tmp_path: Path) -> None:
     changed_ns = path.stat().st_ctime_ns
     assert not is_settled([str(path)], changed_ns)
     assert is_settled([str(path), str(tmp_path / "missing")], changed_ns + 2 * cache.RECENT_NS)
+
+
+def test_link_to_a_file_that_changed_lately_is_not_settled(tmp_path: Path) -> None:
+    """People keep their profiles elsewhere and link them."""
+    path, link = tmp_path / "profile.yaml", tmp_path / "link.yaml"
+    path.write_text("a")
+    link.symlink_to(path)
+    changed_ns = path.stat().st_ctime_ns
+    assert not is_settled([str(link)], changed_ns)
+    assert is_settled([str(link)], changed_ns + 2 * cache.RECENT_NS)

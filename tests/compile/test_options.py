@@ -88,7 +88,6 @@ def test_profile_that_says_nothing_allows_nothing(tree: Tree, option: tuple[str,
         ("env", "A B"),
         ("env", "=x"),
         ("read", ""),
-        ("read", "/data/*"),
         ("fds", "x"),
     ],
 )

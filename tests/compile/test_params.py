@@ -70,6 +70,11 @@ def test_value_is_never_expanded_again() -> None:
     assert result("- ${a}", a="${b}", b="${a}") == ["${b}"]
 
 
+def test_what_the_author_wrote_is_remembered_beside_the_value() -> None:
+    node, _ = expanded("- ${a}?\n- b*", a="x?")
+    assert [item.written for item in node.items if isinstance(item, Scalar)] == ["${a}?", "b*"]  # type: ignore[union-attr]
+
+
 def test_text_that_looks_like_a_number_stays_a_text() -> None:
     table = {"v": Value("3", True, HERE)}
     node = Expander(table).expanded(parse_node(b"- ${v}", "f.yaml"), [])

@@ -77,7 +77,7 @@ def test_minimal_dev_reads_as_this() -> None:
         "make the link /dev/stderr -> /proc/self/fd/2",
         "make the link /dev/ptmx -> pts/ptmx",
         "make the directory /dev/pts (mode 755)",
-        "mount devpts on /dev/pts (('newinstance', 'ptmxmode=0666', 'mode=620'), attributes 0xa)",
+        "mount devpts on /dev/pts (('newinstance', 'ptmxmode=0666', 'mode=620', 'max=128'), attributes 0xa)",
         "make the directory /dev/shm (mode 755)",
         "mount tmpfs on /dev/shm (('size=67108864', 'nr_inodes=16384', 'mode=1777', 'uid=1000', 'gid=1000'), attributes 0xe)",
     ]
@@ -89,7 +89,7 @@ def test_random_of_its_own_on_an_old_kernel() -> None:
 
 
 def test_shared_memory_of_root_belongs_to_the_outside_id() -> None:
-    assert "uid=65534" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
+    assert "uid=1900000000" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
     assert "size=1048576" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
 
 
@@ -168,7 +168,7 @@ def test_devices_meet_in_the_deeper_one() -> None:
 
 def test_widening_is_told_and_narrowing_is_not() -> None:
     none, minimal, more = understood("{}"), understood("dev: minimal"), understood("{dev: minimal, allow: [/dev/dri]}")
-    assert devices.widens(none, minimal) == ("has a /dev", "may fill /dev/shm up to 67108864 bytes")[:1]
+    assert devices.widens(none, minimal) == ("has a /dev", "may fill /dev/shm up to 64M")[:1]
     assert devices.widens(minimal, more) == ("has the device /dev/dri",)
     assert devices.widens(more, none) == ()
 

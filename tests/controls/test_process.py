@@ -52,6 +52,11 @@ def test_terminal_is_opened_behind_the_init() -> None:
     )
 
 
+def test_job_that_may_use_keyrings_begins_with_an_empty_one() -> None:
+    assert "host: begin with an empty session keyring" in steps(lowered(process, "", ORDINARY, ALL_NEW | {Trait.USES_KEYRINGS}))
+    assert "keyring" not in PLAIN
+
+
 def test_init_false_leaves_the_command_alone() -> None:
     assert "reaper" not in steps(lowered(process, "init: false", ORDINARY))
 

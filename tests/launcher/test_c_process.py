@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,9 @@ ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 NR_EXECVE, NR_SECCOMP, NR_WRITE, NR_UNAME = 59, 317, 1, 63
 NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED, SIGNALLED = 7, 8, 6, 2
 LIST_FDS = ("/bin/ls", "/proc/self/fd")
+
+
+SYSCALLS = {"x86_64": {"keyctl": 250, "add_key": 248}, "aarch64": {"keyctl": 219, "add_key": 217}}
 
 
 def plain(inside: list[Op], argv: tuple[str, ...], *, flags: int = 0, **options: object) -> Ended:
@@ -83,6 +88,22 @@ def test_close_fds_refuses_to_keep_a_descriptor_of_the_launcher() -> None:
     assert launch(parts).out == ""
 
 
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
+def test_close_fds_refuses_to_keep_a_directory(tmp_path: Path, flags: int) -> None:
+    """From a directory of the host, `..` leads to everything else there."""
+    directory = os.open(tmp_path, flags | os.O_DIRECTORY)
+    ended = plain([ops.CloseFds(U32List((directory,)))], shell("echo ran"), fds=(directory,))
+    os.close(directory)
+    assert (ended.out, ended.record["fail_op"], ended.record["fail_errno"]) == ("", 21, errno.EISDIR)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_close_fds_refuses_a_directory_as_a_standard_one(number: int) -> None:
+    prefix = ("/bin/sh", "-c", f'exec "$0" "$@" {number}</')
+    ended = plain([ops.CloseFds(U32List(()))], shell("echo ran"), prefix=prefix)
+    assert (ended.out, ended.record["fail_op"], ended.record["fail_errno"]) == ("", 21, errno.EISDIR)
+
+
 def test_standard_fds_that_are_closed_become_dev_null(tmp_path: Path) -> None:
     ended = plain([], shell("readlink /proc/self/fd/0"), prefix=("/bin/sh", "-c", 'exec "$0" "$@" <&-'))
     assert ended.out == "/dev/null\n"
@@ -92,6 +113,17 @@ def test_new_session_leaves_the_callers() -> None:
     show = shell("read -r p c s pp g sid r < /proc/$$/stat; test $p = $sid && echo leads || echo follows")
     assert plain([ops.NewSession()], show).out == "leads\n"
     assert plain([], show).out == "follows\n"
+
+
+def test_new_keyring_leaves_the_callers_keys() -> None:
+    """A key in the session keyring of whoever starts the launcher, and a search for it: SYS_add_key, SYS_keyctl."""
+    code = "import ctypes, os, sys; call = ctypes.CDLL(None, use_errno=True).syscall\n"
+    code += "call({keyctl}, 1, None); call({add_key}, b'user', b'mine', b'x', 1, -3); os.execv(sys.argv[1], sys.argv[1:])"
+    numbers = {name: SYSCALLS[platform.machine()][name] for name in ("keyctl", "add_key")}
+    prefix = (sys.executable, "-c", code.format(**numbers))
+    look = "import ctypes; print(ctypes.CDLL(None).syscall({keyctl}, 10, -3, b'user', b'mine', 0) > 0)".format(**numbers)
+    assert plain([], ("/usr/bin/python3", "-c", look), prefix=prefix).out == "True\n"
+    assert plain([ops.NewKeyring()], ("/usr/bin/python3", "-c", look), prefix=prefix).out == "False\n"
 
 
 def test_unshare_enters_new_namespaces() -> None:

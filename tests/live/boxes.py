@@ -23,7 +23,7 @@ REFUSED = 125
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What one person runs in one workplace. `ahead` are words before the command, such as a mount namespace of the test's own."""
+    """What one person runs in one workplace. ahead: words before the command, such as a mount namespace of the test's own."""
 
     person: Person
     installation: Installation
@@ -51,7 +51,8 @@ class Box:
 
     def profile(self, text: str = "", *, name: str = "box", policies: Sequence[str] = GROUND) -> None:
         """Write a profile: a head, what the interpreter of the tests needs, and these sections."""
-        head = f"kind: profile\nname: {name}\ndescription: A profile of a test.\npolicies: [{', '.join((*policies, 'interpreter'))}]\n"
+        included = ", ".join((*policies, "interpreter"))
+        head = f"kind: profile\nname: {name}\ndescription: A profile of a test.\npolicies: [{included}]\n"
         self.write(f".sandboxer/profiles/{name}.yaml", head + textwrap.dedent(text))
         self.policy(f"filesystem: {{execute: ['{sys.base_prefix}']}}\n", name="interpreter")
 

@@ -61,16 +61,13 @@ def test_capabilities_over_the_boxs_own_things_give_none_over_the_hosts(box: Box
     box.write("other")
     os.chown(box.place / "other", 4444, 4444) if os.geteuid() == 0 else None
     box.profile(f"capabilities: {{keep: {every}, ambient: {every}}}\nprocess: {{hostname: before}}")
-    seen = box.look(
-        """
+    seen = box.look(f"""
 seen["hostname"] = [attempt(socket.sethostname, "after"), os.uname().nodename]
 seen["setuid"] = attempt(os.setuid, 0)
 seen["other"] = attempt(os.chown, "other", 1000, 1000)
 seen["own"] = attempt(os.chown, "/tmp", 1000, 1000)
-seen["outside"] = [attempt(write, "/proc/sys/kernel/hostname"), attempt(os.kill, %d, 0)]
-"""
-        % os.getpid()
-    )
+seen["outside"] = [attempt(write, "/proc/sys/kernel/hostname"), attempt(os.kill, {os.getpid()}, 0)]
+""")
     assert seen["hostname"][0] == "EPERM"  # the filter of the shipped policies still holds
     assert seen["own"] == "ok"
     assert seen["setuid"] == "EINVAL"

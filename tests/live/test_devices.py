@@ -49,7 +49,8 @@ def test_terminals_of_the_host_are_not_among_those_of_the_box(box: Box) -> None:
 def test_job_cannot_make_devices_and_can_make_pipes(box: Box) -> None:
     seen = box.look("""
 number = os.makedev(1, 3)
-seen.update(node=attempt(os.mknod, "/tmp/null", 0o666 | stat.S_IFCHR, number), block=attempt(os.mknod, "disk", 0o666 | stat.S_IFBLK, number))
+seen["node"] = attempt(os.mknod, "/tmp/null", 0o666 | stat.S_IFCHR, number)
+seen["block"] = attempt(os.mknod, "disk", 0o666 | stat.S_IFBLK, number)
 seen.update(pipe=attempt(os.mkfifo, "/tmp/pipe"), file=attempt(os.mknod, "/tmp/file", 0o600 | stat.S_IFREG))
 seen.update(dev=[attempt(write, "/dev/new"), attempt(os.unlink, "/dev/null"), attempt(os.rename, "/dev/null", "/dev/zero")])
 """)

@@ -13,6 +13,8 @@ from tests.live.boxes import Box, in_own_mounts
 from tests.live.needs import needs
 
 RUNTIME = ("filesystem/runtime", "syscalls/application", "filesystem/proc")
+OPEN = ("cpuinfo", "meminfo", "self/status", "sys/kernel/ostype")
+MASKED = ("kcore", "keys", "timer_list", "kallsyms", "acpi", "sysrq-trigger")
 SCRIPT = "#!/bin/sh\nexit 7\n"
 
 
@@ -177,7 +179,8 @@ seen.update(out=attempt(read, "{at}/link/out"), up=read("{at}/link/up").split(":
 def test_directory_in_memory_is_empty_private_and_no_larger_than_said(box: Box) -> None:
     box.profile("filesystem: {tmpfs: [{path: /small, size: 1M}, {path: /shared, mode: '1777'}, {path: /bin2, execute: true}]}")
     seen = box.look(f"""
-seen.update(empty=os.listdir("/tmp"), small=attempt(write, "/small/a", "x" * 900_000), full=attempt(write, "/small/b", "x" * 900_000))
+seen["empty"] = os.listdir("/tmp")
+seen.update(small=attempt(write, "/small/a", "x" * 900_000), full=attempt(write, "/small/b", "x" * 900_000))
 seen.update(modes=[oct(os.stat(path).st_mode & 0o7777) for path in ("/small", "/shared", "/tmp")])
 for name in ("/bin2", "/shared"):
     write(f"{{name}}/script", {SCRIPT!r})
@@ -198,17 +201,16 @@ def test_root_of_the_box_holds_no_more_than_said(box: Box) -> None:
 
 
 def test_fresh_proc_shows_the_box_and_hides_the_machine(box: Box) -> None:
-    seen = box.look("""
+    seen = box.look(f"""
 seen["pids"] = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-for name in ("cpuinfo", "meminfo", "self/status", "sys/kernel/ostype", "kcore", "keys", "timer_list", "kallsyms", "acpi", "sysrq-trigger"):
-    path = f"/proc/{name}"
+for name in (*{OPEN}, *{MASKED}):
+    path = f"/proc/{{name}}"
     seen[name] = "missing" if not os.path.exists(path) else attempt(os.listdir if os.path.isdir(path) else read, path)
-seen["set"] = [attempt(write, "/proc/sys/kernel/hostname"), attempt(write, "/proc/sys/vm/swappiness"), attempt(write, "/proc/self/comm")]
+seen["set"] = [attempt(write, f"/proc/{{name}}") for name in ("sys/kernel/hostname", "sys/vm/swappiness", "self/comm")]
 """)
     assert seen["pids"] == [1, 2]
-    assert {seen[name] for name in ("cpuinfo", "meminfo", "self/status", "sys/kernel/ostype")} == {"ok"}
-    masked = {seen[name] for name in ("kcore", "keys", "timer_list", "kallsyms", "acpi", "sysrq-trigger")}
-    assert masked <= {"EACCES", "missing"}
+    assert {seen[name] for name in OPEN} == {"ok"}
+    assert {seen[name] for name in MASKED} <= {"EACCES", "missing"}
     assert seen["set"] == ["EROFS", "EROFS", "ok"]
 
 
@@ -252,9 +254,43 @@ def test_files_of_the_owner_can_be_read_as_the_owner_where_that_is_said(box: Box
     assert seen["read"] == ("EACCES" if box.person.uid == 0 else "ok")
 
 
+@pytest.mark.parametrize("name", ["[id] a*b,c:d", "q?", 'new\nline "x" back\\slash', "ü ${cwd} %s $x"])
+def test_letters_in_the_name_of_a_directory_mean_nothing(box: Box, name: str) -> None:
+    box.directory(name)
+    box.directory("q") if name == "q?" else None
+    inner = replace(box, place=box.place / name)
+    inner.write("secret", "text")
+    box.profile(name="inner", text="filesystem: {hide: ['${cwd}/secret'], overlay: ['${cwd}/tree']}")
+    inner.directory("tree")
+    seen = inner.look(
+        """
+seen.update(cwd=os.getcwd(), made=attempt(write, "made"), secret=attempt(read, "secret"), tree=attempt(write, "tree/made"))
+""",
+        profile="inner",
+    )
+    assert seen == {"cwd": str(inner.place), "made": "ok", "secret": "EACCES", "tree": "ok"}
+    assert sorted(path.name for path in inner.place.iterdir()) == ["made", "secret", "tree"]
+    assert list((inner.place / "tree").iterdir()) == []
+
+
+def test_name_that_looks_like_a_pattern_can_be_given_as_an_option_and_as_a_parameter(box: Box) -> None:
+    shown = box.person.directory(f"shown-{os.urandom(4).hex()}[a]?")
+    box.profile("""\
+params: {where: {type: path, default: /nowhere}}
+filesystem: {read: ["${where}?"]}
+options: {write: [/]}
+""")
+    code = f"seen.update(there=os.path.exists({str(shown)!r}), made=attempt(write, {str(shown / 'made')!r}))"
+    assert box.look(code) == {"there": False, "made": "ENOENT"}
+    assert box.look(code, options=["--set", f"where={shown}"]) == {"there": True, "made": "EROFS" if box.person.uid else "EACCES"}
+    assert box.look(code, options=["--write", str(shown)]) == {"there": True, "made": "ok"}
+
+
 def test_profile_with_a_pattern_for_a_path_is_refused(box: Box) -> None:
     box.profile("filesystem: {read: ['/etc/*.conf']}")
     assert "/etc/*.conf" in box.refusal()
+    box.profile("filesystem: {read: ['${cwd}/*.conf']}")
+    assert "looks like a pattern" in box.refusal()
 
 
 def test_box_leaves_only_what_was_written_where_writing_is_granted(box: Box) -> None:

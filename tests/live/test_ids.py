@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sandboxer.model.host import BOX_ID
 from tests.live.boxes import Box, enforced, in_own_mounts
 from tests.live.needs import needs
 from tests.live.users import Installation, Person
@@ -21,13 +22,12 @@ seen["name"] = [pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_
 seen["maps"] = [read(f"/proc/self/{name}_map").split() for name in ("uid", "gid")]
 seen["setgroups"] = read("/proc/self/setgroups").strip()
 """
-NOBODY = 65534
 FIRST_SPARE = 700_000
 
 
 def outside(person: Person, id: int) -> int:
     """The host's id of the job."""
-    return NOBODY if person.uid == 0 else id
+    return BOX_ID if person.uid == 0 else id
 
 
 def with_spare_ids(box: Box) -> Box:
@@ -41,7 +41,7 @@ def with_spare_ids(box: Box) -> Box:
     return replace(box, ahead=in_own_mounts(mount, box.place))
 
 
-def test_job_is_one_user_that_stands_for_the_caller_or_for_nobody(box: Box) -> None:
+def test_job_is_one_user_that_stands_for_the_caller_or_for_an_id_of_its_own(box: Box) -> None:
     seen = box.look(LOOK + "write('made')")
     uid, gid = outside(box.person, box.person.uid), outside(box.person, box.person.gid)
     assert seen == {

@@ -23,7 +23,8 @@ ROWS = {
     "nice": ("NICE", 0, 0),
     "realtime_priority": ("RTPRIO", 0, 0),
 }
-NUMBERS = f"seen.update((name, resource.getrlimit(getattr(resource, 'RLIMIT_' + name))) for name in {[row[0] for row in ROWS.values()]})"
+NAMES = [name for name, _, _ in ROWS.values()]
+NUMBERS = f"seen.update((name, resource.getrlimit(getattr(resource, 'RLIMIT_' + name))) for name in {NAMES})"
 SPIN = "while True: pass"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(100)"
 OBEDIENT = """
@@ -116,7 +117,7 @@ def test_used_up_cpu_time_ends_the_command_with_its_reason(box: Box, code: str) 
     done, report = box.told(*box.python(code))
     assert report["reason"] == "cpu_timeout"
     assert done.returncode in (128 + 24, 128 + 9)
-    assert 900_000 < report["usage"]["user_us"] + report["usage"]["system_us"] < 20_000_000
+    assert 400_000 < report["usage"]["user_us"] + report["usage"]["system_us"] < 20_000_000
 
 
 def test_wall_clock_ends_the_command_and_its_output_stays(box: Box) -> None:

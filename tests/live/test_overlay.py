@@ -84,7 +84,8 @@ def test_programs_run_in_an_overlay_only_where_executing_is_granted(box: Box) ->
     assert box.run("tree/script").returncode == 126
     at = box.place
     box.profile(
-        f"filesystem: {{read: [{{path: {at}, as_owner: true}}], overlay: [{at}/tree], execute: [{at}/tree], working_directory: {at}}}",
+        f"filesystem: {{read: [{{path: {at}, as_owner: true}}], overlay: [{at}/tree], execute: [{at}/tree],"
+        f" working_directory: {at}}}",
         policies=GROUND,
     )
     assert box.run("tree/script").returncode == 7
@@ -96,7 +97,8 @@ def test_parts_of_an_overlay_can_be_hidden_and_read_only(box: Box) -> None:
     box.write("tree/secret/key", "text")
     at = box.place
     box.profile(
-        f"filesystem: {{read: [{{path: {at}, as_owner: true}}], overlay: [{at}/tree], working_directory: {at}, read_only: [{at}/tree/sub], hide: [{at}/tree/secret]}}",
+        f"filesystem: {{read: [{{path: {at}, as_owner: true}}], overlay: [{at}/tree], working_directory: {at},"
+        f" read_only: [{at}/tree/sub], hide: [{at}/tree/secret]}}",
         policies=GROUND,
     )
     seen = box.look("""

@@ -80,12 +80,12 @@ def test_signals_reach_the_command(box: Box, has_init: bool) -> None:
     box.profile(f"process: {{init: {str(has_init).lower()}}}")
     code = """
 def got(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, f"{signal.Signals(number).name}\\n".encode())
     if number == signal.SIGTERM:
         sys.exit(9)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, got)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
@@ -98,12 +98,6 @@ while True:
     assert lines == [b"ready\n", b"SIGUSR1\n", b"SIGHUP\n", b"SIGINT\n", b"SIGTERM\n"]
     process.stdout.close()
     assert process.wait(30) == 9
-
-
-def test_command_that_a_signal_ends_is_told_by_its_status(box: Box) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT):
-        done = box.run("sh", "-c", f"kill -{int(number)} $$")
-        assert done.returncode == 128 + number
 
 
 def test_descriptors_come_in_only_where_they_are_listed(box: Box) -> None:
@@ -132,16 +126,16 @@ def test_descriptors_come_in_only_where_they_are_listed(box: Box) -> None:
             os.close(each)
 
 
-def test_listed_descriptor_that_the_caller_lacks_is_no_harm(box: Box) -> None:
-    box.profile("process: {fds: [9]}")
-    assert box.output("ls", "/proc/self/fd").split() == ["0", "1", "2", "3"]
+def test_listed_descriptor_that_the_caller_lacks_is_refused(box: Box) -> None:
+    box.profile("process: {fds: [999]}")
+    assert "descriptor 999 is not open" in box.refusal()
 
 
 @needs("root")
 def test_no_new_privs_can_be_given_up_by_an_override_alone(box: Box) -> None:
     box.profile("process: {no_new_privs: false}")
     assert "no_new_privs can be given up only by an override" in box.refusal()
-    box.profile("override: [{path: process.no_new_privs, value: false, reason: 'a test of it'}]\nextends: [default]")
+    box.profile("override: [{path: process.no_new_privs, value: false, reason: 'a test of it'}]")
     if box.person.uid:
         assert "an ordinary user cannot load a system call filter without no_new_privs" in box.refusal()
     else:

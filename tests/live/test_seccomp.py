@@ -24,7 +24,8 @@ def call(name: str, *arguments: object) -> str:
 def test_allowed_call_works_and_every_other_is_refused(box: Box) -> None:
     seen = box.look(f"""
 seen["allowed"] = [{call("getpid")} == os.getpid(), {call("umask", 0o22)}, {call("sched_yield")}]
-seen["refused"] = [{call("mount", 0, 0, 0, 0, 0)}, {call("bpf", 0, 0, 0)}, {call("reboot", 0, 0, 0, 0)}, {call("unshare", 0x10000000)}]
+seen["refused"] = [{call("mount", 0, 0, 0, 0, 0)}, {call("bpf", 0, 0, 0)}, {call("reboot", 0, 0, 0, 0)}]
+seen["refused"].append({call("unshare", 0x10000000)})
 seen["clone3"] = {call("clone3", 0, 0)}
 seen["newer"] = [raw({ABOVE_THE_TABLE}), raw({ABOVE_THE_TABLE + 12345})]
 seen["status"] = [status("Seccomp"), int(status("Seccomp_filters")[0]) >= 1]
@@ -83,7 +84,7 @@ def test_call_of_a_foreign_kind_ends_the_process_and_is_told(box: Box) -> None:
     done, report = box.told(*box.python(f"raw(0x40000000 + {CALLS['getpid']})"))
     assert done.returncode == 128 + SIGSYS
     assert (report["reason"], report["signal"], report["exit_code"]) == ("seccomp_kill", SIGSYS, None)
-    assert "the system call filter killed it" in done.stderr
+    assert "SIGSYS ended it, the signal of the system call filter" in done.stderr
     seen = box.look(f"seen['child'] = ended(lambda: raw(0x40000000 + {CALLS['getpid']}))")
     assert seen == {"child": -SIGSYS}
 

@@ -19,6 +19,7 @@ ROWS = {
         "limit": Merge.LEAST,
         "choice": Merge.CHOICE,
         "named": Merge.GRANT,
+        "demand": Merge.STRICTEST,
     }.items()
 }
 WORDS = {"room": ROWS}
@@ -112,6 +113,11 @@ def test_override_replaces_what_the_parents_said() -> None:
 def test_override_of_what_no_parent_says_is_a_problem() -> None:
     _, (problem,) = overridden(section("a.yaml"), "limit", value=(Said(9, HERE),))
     assert "no parent says room.limit" in problem.what
+
+
+def test_override_goes_against_a_demand_that_holds_by_default() -> None:
+    found, problems = overridden(section("a.yaml"), "demand", value=(Said(False, HERE),))
+    assert (found.values("demand"), problems) == ((False,), [])
 
 
 def test_override_removes_an_entry_and_only_that() -> None:

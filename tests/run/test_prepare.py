@@ -11,7 +11,10 @@ from sandboxer.compile.cache import Entry, PlanCache
 from sandboxer.compile.encode import decode_ops
 from sandboxer.errors import ProfileError
 from sandboxer.kernel.stamp import stamp
+from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.op import SetHostName, SetWorkingDirectory
+from sandboxer.model.plan import Plan
+from sandboxer.model.policy import Policy
 from sandboxer.run import prepare as cold
 from sandboxer.run.about import read_about
 from sandboxer.run.prepare import own_sources, prepare
@@ -50,6 +53,15 @@ def made(request: Request, project: Path) -> Entry:
 
 def found(project: Path) -> Entry | None:
     return plans(project).find(KEY, stamp)
+
+
+def test_working_directory_that_became_a_link_is_refused() -> None:
+    """A job above it may swap it between our question for its name and our look at what is there."""
+    host = Host(paths={"/p": PathFact(PathKind.DIRECTORY), "/p/work": PathFact(PathKind.SYMLINK, target="/etc")})
+    with pytest.raises(ProfileError, match="somebody has moved the working directory /p/work/here"):
+        cold.check_directory_stayed("/p/work/here", host)
+    cold.check_directory_stayed("/p", host)
+    cold.check_directory_stayed("/", host)
 
 
 def test_entry_is_kept_under_its_key(project: Path) -> None:
@@ -136,9 +148,9 @@ def test_working_directory_of_the_request_replaces_the_profiles(project: Path) -
     assert [op.path for op in ops if isinstance(op, SetWorkingDirectory)] == ["/usr/bin"]
 
 
-def test_working_directory_that_is_relative_is_refused(project: Path) -> None:
-    with pytest.raises(ProfileError, match="is not absolute"):
-        made(Request("default", directory="bin"), project)
+def test_working_directory_that_is_relative_is_meant_from_the_callers(project: Path) -> None:
+    ops = decode_ops(made(Request("default", directory="bin"), project).plan)["inside"]
+    assert [op.path for op in ops if isinstance(op, SetWorkingDirectory)] == [str(project / "bin")]
 
 
 def test_terminal_is_a_flag_of_the_plan(project: Path) -> None:
@@ -155,3 +167,19 @@ def test_profile_decides_the_plan(project: Path) -> None:
     write_profile(project, "process: {hostname: elsewhere}\n")
     ops = decode_ops(made(Request("mine"), project).plan)["inside"]
     assert [op.name for op in ops if isinstance(op, SetHostName)] == ["elsewhere"]
+
+
+def test_plan_is_not_kept_when_a_path_appeared_while_it_was_made(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan does not hide it, and its stamp would say that it does."""
+    write_profile(project)
+    make_plan = cold.make_plan
+
+    def slow(request: Request, policy: Policy, host: Host) -> Plan:
+        (project / ".env").write_text("secret")
+        return make_plan(request, policy, host)
+
+    monkeypatch.setattr(cold, "make_plan", slow)
+    made(Request("mine"), project)
+    assert found(project) is None
+    made(Request("mine"), project)
+    assert found(project) is not None

@@ -47,6 +47,11 @@ def test_cpu_signal_without_a_limit_is_only_a_signal() -> None:
     assert signalled(signal.SIGXCPU)[0] is Reason.SIGNALLED
 
 
+def test_cpu_signal_of_a_job_that_used_no_cpu_is_only_a_signal() -> None:
+    """A job can send it to itself; that is no timeout."""
+    assert signalled(signal.SIGXCPU, 0.1, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.SIGNALLED
+
+
 def test_kill_past_the_hard_cpu_limit_is_a_cpu_timeout() -> None:
     assert signalled(signal.SIGKILL, 6.01, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.CPU_TIMEOUT
     assert signalled(signal.SIGKILL, 5.93, cpu_soft_s=5, cpu_hard_s=6)[0] is Reason.CPU_TIMEOUT
@@ -57,7 +62,10 @@ def test_kill_below_the_hard_cpu_limit_is_only_a_signal() -> None:
 
 
 def test_file_signal_with_a_limit_is_a_file_limit() -> None:
-    assert signalled(signal.SIGXFSZ, file_bytes=10) == (Reason.FILE_LIMIT, "it wrote past the file size limit of 10 bytes")
+    assert signalled(signal.SIGXFSZ, file_bytes=10) == (
+        Reason.FILE_LIMIT,
+        "SIGXFSZ ended it, the signal of the file size limit of 10 bytes",
+    )
 
 
 def test_file_signal_without_a_limit_is_only_a_signal() -> None:

@@ -9,6 +9,7 @@ from sandboxer.controls import parse
 from sandboxer.controls.paths import covers, moved
 from sandboxer.model.node import Mapping, Node, Scalar
 from sandboxer.model.section import Field, Merge, Said
+from sandboxer.units import show_bytes
 
 MIB = 1024 * 1024
 DEFAULT_TMPFS_BYTES = 64 * MIB
@@ -58,7 +59,7 @@ class OverlayRule:
         return (
             f"{self.path} (changes kept in {self.keep})"
             if self.keep
-            else f"{self.path} (changes up to {self.size_bytes} bytes, discarded)"
+            else f"{self.path} (changes up to {show_bytes(self.size_bytes)}, discarded)"
         )
 
 
@@ -72,7 +73,7 @@ class Tmpfs:
     execute: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.size_bytes} bytes, mode {self.mode:04o}{', execute' if self.execute else ''})"
+        return f"{self.path} ({show_bytes(self.size_bytes)}, mode {self.mode:04o}{', execute' if self.execute else ''})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,10 @@ class Link:
 def _path_and_mark(node: Node) -> tuple[str, bool]:
     """A path, and whether a trailing `?` marks it as optional."""
     value = parse.filled_text(node)
-    if not value.endswith("?") or not isinstance(node, Scalar):
+    if not isinstance(node, Scalar) or not node.written.endswith("?"):
         return parse.absolute_path(node), False
     bare = value[:-1]
-    return parse.absolute_path(replace(node, text=bare, value=bare)), True
+    return parse.absolute_path(replace(node, text=bare, value=bare, template=node.template[:-1])), True
 
 
 def _flag(found: dict[str, Node], name: str) -> bool:

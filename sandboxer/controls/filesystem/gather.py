@@ -8,7 +8,7 @@ from sandboxer.controls.filesystem.fields import ACCESS
 from sandboxer.controls.filesystem.pieces import Cover, NewLink
 from sandboxer.controls.filesystem.settings import Placed, Settings
 from sandboxer.controls.filesystem.tree import Access, Empty, Given, Show, Tree
-from sandboxer.controls.paths import covers, fact_of, follow, parts
+from sandboxer.controls.paths import Followed, covers, fact_of, follow, parts
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host, PathKind
 from sandboxer.model.place import Place
@@ -21,7 +21,8 @@ _ELSEWHERE = ("/proc", "/dev")  # filled by `proc` and by the section devices
 class Gathering:
     """The tree of the box while it is gathered, step by step, with every problem that is met on the way.
 
-    frozen: paths of the box that stay read-only. hidden: those that are covered. absent, not_shown, unused: see Layout.
+    frozen: paths of the box that stay read-only. hidden: those that are covered.
+    written: host trees that jobs under this policy may change. absent, not_shown, makeable, replaceable, unused: see Layout.
     """
 
     def __init__(self, settings: Settings, host: Host) -> None:
@@ -34,11 +35,15 @@ class Gathering:
         self.hidden: dict[str, Cover] = {}
         self.absent: list[tuple[str, Place]] = []
         self.not_shown: list[tuple[str, Place]] = []
+        self.makeable: list[tuple[str, Place]] = []
+        self.replaceable: list[tuple[str, Place]] = []
         self.unused: list[tuple[str, Place]] = []
         self.problems: list[Problem] = []
+        self.written: tuple[str, ...] = ()
 
     def gather(self) -> None:
         """Fill the tree. Raises: ProfileError with all problems."""
+        self.written = self.find_written()
         self.add_shows()
         self.add_links()
         self.add_mounts()
@@ -72,9 +77,35 @@ class Gathering:
             else:
                 self.refuse(f"{path} cannot be looked at by this user{led}", place, attempt="another path, or the user that may")
             return None
+        if self.leads_out(path, followed, place, optional=optional):
+            return None
         for link, text in followed.links:
             self.links.setdefault(link, (text, place))
         return followed.path
+
+    def find_written(self) -> tuple[str, ...]:
+        """The host trees that this policy lets a job change, as they really are."""
+        granted = [(item.value.path, item.place) for name, item in self.settings.grants if name == "write"]
+        granted += [(item.value.source, item.place) for item in self.settings.mounts if "write" in item.value.access]
+        return tuple(follow(self.host, path, place).path for path, place in granted)
+
+    def leads_out(self, path: str, followed: Followed, place: Place, *, optional: bool) -> bool:
+        """Whether a link on the way may be the work of a job of before, which would choose what this one gets.
+
+        It lies in a tree that the policy grants for writing and leads out of that. A problem; what is optional is left out.
+        """
+        for link, _ in followed.links:
+            tree = next((tree for tree in self.written if covers(tree, link) and not covers(tree, followed.path)), "")
+            if not tree:
+                continue
+            what = f"{path} leads to {followed.path} through the link {link}"
+            if optional:
+                self.unused.append((f"{what}, which a job may have made, and is left out", place))
+            else:
+                why = f"{tree} is granted for writing, so a job of before may have made that link to choose what this one gets"
+                self.refuse(what, place, why=why, attempt=f"grant {followed.path} itself, if that is what you want")
+            return True
+        return False
 
     def refuse_home(self, path: str, place: Place) -> None:
         """What is hidden of a home directory is what exists; what does not exist yet could be made, and obeyed later."""
@@ -226,7 +257,19 @@ class Gathering:
             positions = [path for path in self.denied_positions(item) if self.kind_at(path) not in ABSENT]
             self.frozen.update((path, item.place) for path in positions)
             if not positions:
-                self.not_shown.append((item.value, item.place))
+                inside = self.tree.resolve(item.value, item.place)
+                (self.makeable if self.is_changeable(inside) else self.not_shown).append((item.value, item.place))
+        for item in self.settings.read_only:
+            links = [link for link, _ in follow(self.host, item.value, item.place).links]
+            seen = [path for link in links for path in self.tree.positions(link) if self.is_changeable(path)]
+            self.replaceable += [(path, item.place) for path in seen]
+
+    def is_changeable(self, path: str) -> bool:
+        """Whether the job can change, on the host, what is at this path of the box."""
+        given = self.tree.given(path)
+        if not isinstance(given, Given) or Access.WRITE not in given.access or given.overlay:
+            return False
+        return not any(covers(frozen, path) for frozen in self.frozen)
 
     def drop_hidden(self, item: Placed[str]) -> None:
         """Optional grants below a hidden path are left out; others are refused."""

@@ -61,8 +61,8 @@ class _Planner:
     def pins(self) -> tuple[Bind, ...]:
         """The writable directories above what stays read-only.
 
-        Whoever could rename one of them could put another one in its place. The kernel answers EBUSY for a directory that is itself
-        a mount point, but not for one that merely holds mount points. Source: fs/namei.c, vfs_rename.
+        Whoever could rename one of them could put another one in its place. The kernel answers EBUSY for a directory that is
+        itself a mount point, but not for one that merely holds mount points. Source: fs/namei.c, vfs_rename.
         """
         found = []
         for path, place in self.scene.frozen.items():
@@ -168,4 +168,12 @@ def lay_out(settings: Settings, host: Host, *, outside: Ids, built_in: tuple[Pla
     start = planner.start(settings.working_directory, has_proc=settings.proc.value != "none")
     if planner.problems:
         raise ProfileError(planner.problems)
-    return Layout(tuple(planner.pieces), start, tuple(gathering.absent), tuple(gathering.not_shown), tuple(gathering.unused))
+    return Layout(
+        tuple(planner.pieces),
+        start,
+        absent=tuple(gathering.absent),
+        not_shown=tuple(gathering.not_shown),
+        makeable=tuple(gathering.makeable),
+        replaceable=tuple(dict.fromkeys(gathering.replaceable)),
+        unused=tuple(gathering.unused),
+    )

@@ -47,10 +47,11 @@ FIRST_TREE = 64  # the slots ahead of it are for id mappings
 FIRST_DEVICE = 192  # the slots from here on are for the section devices
 NOT_THERE = "not on this host, and left out"
 NOT_SHOWN = "nothing of it is in the box anyway"
+MAKEABLE = "not there to be kept read-only, so the job can make it"
 HIDDEN_FILE = f"{PRIVATE}/file"
 HIDDEN_DIRECTORY = f"{PRIVATE}/directory"
 AS_MOUNTED: Ids = ((1 << 32) - 1, (1 << 32) - 1)
-"""Whoever mounts stays the owner. What the job's ids are in a user namespace that is joined, that namespace alone knows. chown(2)."""
+"""Whoever mounts stays the owner: what the job's ids are in a user namespace that is joined, only that one knows. chown(2)."""
 _OURS = built_in("the box's root")
 _NAMED = 6  # paths in one line of the report
 
@@ -85,6 +86,16 @@ def _some(paths: list[str]) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return ", ".join(paths[:_NAMED]) + more
+
+
+def _replaceable(link: str, place: Place) -> Problem:
+    """A link is no mount point: what it leads to stays as it is, the link itself does not."""
+    return Problem(
+        f"{link} cannot be kept read-only",
+        where=place,
+        why="it is a symbolic link in a directory that the job may write, and the job could put something else in its place",
+        attempt="a file or directory in place of the link; or, if nobody else obeys it, an `override` that removes it",
+    )
 
 
 class _Lowering:
@@ -125,6 +136,8 @@ class _Lowering:
         """All steps. Raises: ProfileError, HostError."""
         layout = lay_out(self.settings, self.host, outside=self.outside, built_in=built_in_files(self.scene))
         layout = replace(layout, pieces=tuple(self.possible(piece) for piece in layout.pieces))
+        for link, place in layout.replaceable:
+            self.cannot(_replaceable(link, place), "the job can put something else in place of the link")
         if self.problems:
             raise HostError(self.problems)
         self.check_sizes(layout)
@@ -269,7 +282,9 @@ class _Lowering:
         binds = [piece for piece in layout.pieces if isinstance(piece, Bind)]
         changeable = [bind.target for bind in binds if Access.WRITE in bind.access and not (bind.overlay or bind.is_pin)]
         covered = sum(isinstance(piece, Cover) for piece in layout.pieces)
-        what = f"host trees shown: {sum(not bind.is_pin for bind in binds)}, hidden: {covered}; the host's files can be changed in: "
+        what = (
+            f"host trees shown: {sum(not bind.is_pin for bind in binds)}, hidden: {covered}; the host's files can be changed in: "
+        )
         what += ", ".join(changeable) or "none"
         first = Line(NAME, Status.ENFORCED, what)
         roots = [bind for bind in binds if bind.target in changeable and bind.owner and bind.owner[0] == 0]
@@ -278,7 +293,7 @@ class _Lowering:
             for bind in roots
         ]
         unused = [Line(NAME, Status.UNUSED, text, place=place) for text, place in layout.unused]
-        for text, paths in ((NOT_THERE, layout.absent), (NOT_SHOWN, layout.not_shown)):
+        for text, paths in ((NOT_THERE, layout.absent), (NOT_SHOWN, layout.not_shown), (MAKEABLE, layout.makeable)):
             if paths:
                 unused.append(Line(NAME, Status.UNUSED, f"{text}: {_some([path for path, _ in paths])}", place=paths[0][1]))
         self.lines = [first, *made, *self.lines, *unused]

@@ -72,11 +72,15 @@ class Freeze(Piece):
 class Layout:
     """All pieces in order, and the place where the command starts.
 
-    absent: optional paths that are missing. not_shown: denied paths that the box does not show. unused: sentences about the rest.
+    absent: optional paths that are missing. not_shown: denied paths that the box does not show.
+    makeable: read-only paths that are missing where the job may write. replaceable: links there that lead to read-only paths.
+    unused: sentences about the rest.
     """
 
     pieces: tuple[Piece, ...]
     working_directory: str
     absent: tuple[tuple[str, Place], ...] = ()
     not_shown: tuple[tuple[str, Place], ...] = ()
+    makeable: tuple[tuple[str, Place], ...] = ()
+    replaceable: tuple[tuple[str, Place], ...] = ()
     unused: tuple[tuple[str, Place], ...] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sandboxer.abi.capabilities import Securebits
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.controls.ids.ranges import range_advice, range_map, range_problem
-from sandboxer.controls.ids.settings import FIELDS, NOBODY, RANGE, Identity, Settings, identity, understand
+from sandboxer.controls.ids.settings import FIELDS, RANGE, Identity, Settings, identity, understand
 from sandboxer.controls.room import Lack, Lowered, Scene
 from sandboxer.controls.said import comma, own
 from sandboxer.model.host import Host
@@ -193,10 +193,11 @@ def _early_range(mine: Settings, scene: Scene) -> tuple[Step, ...]:
 def _without_namespace(mine: Settings, scene: Scene) -> tuple[Step, ...]:
     """Root on a host without user namespaces: the job gets host ids, and keeps its rights until `capabilities` drops them."""
     late = Stage.IDENTITY_LATE
+    who = identity(mine, scene.host)
     return (
         _step(Unshare(U64(_late_flags(scene))), late),
         _step(SetSecurebits(U32(Securebits.NO_SETUID_FIXUP)), late),
-        _step(_become(mine.outside, mine.outside), late, mine.places.get("outside")),
+        _step(_become(who.outside_uid, who.outside_gid), late, mine.places.get("outside")),
     )
 
 
@@ -236,7 +237,7 @@ def _lines(mine: Settings, scene: Scene, is_range: bool) -> tuple[Line, ...]:
 def explain(settings: object) -> tuple[str, ...]:
     """Who the job is, in sentences."""
     mine = own(Settings, settings)
-    who = "nobody" if mine.outside == NOBODY else f"host id {mine.outside}"
+    who = "an id that nobody else has" if mine.outside is None else f"host id {mine.outside}"
     sentences = [
         f"The job is {mine.name}, uid {mine.user} and gid {mine.group}, inside.",
         f"Outside it is the user who starts it, or {who} where root does.",
@@ -249,10 +250,10 @@ def explain(settings: object) -> tuple[str, ...]:
 
 
 def widens(old: object, new: object) -> tuple[str, ...]:
-    """More ids inside, more groups, another host id than nobody."""
+    """More ids inside, more groups, another host id than one of its own."""
     before, after = own(Settings, old), own(Settings, new)
     found = ["ids.map: range instead of single"] if after.is_range and not before.is_range else []
     found += [f"ids.groups: {group}" for group in sorted(set(after.groups) - set(before.groups))]
-    if after.outside not in (before.outside, NOBODY):
-        found.append(f"ids.outside: {after.outside} instead of {before.outside}")
+    if after.outside not in (before.outside, None):
+        found.append(f"ids.outside: {after.outside} instead of {before.outside or 'an id of its own'}")
     return tuple(found)

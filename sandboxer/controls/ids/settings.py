@@ -95,22 +95,23 @@ FIELDS: tuple[Field, ...] = (
         {"type": ["integer", "string"]},
         parse.one(_outside),
         "the host's user and group id that the job really has when root starts the box: `nobody` or a number, never 0. "
+        "A process of the host with that id owns the box. "
         "An ordinary user's job always has that user's ids.",
-        default="nobody",
+        default="an id that nobody else has",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """user, group: ids inside. outside: the host id where a privileged caller starts the box."""
+    """user, group: ids inside. outside: the host id where a privileged caller starts the box; None: one that nobody else has."""
 
     user: int = DEFAULT_ID
     group: int = DEFAULT_ID
     name: str = DEFAULT_NAME
     is_range: bool = False
     groups: tuple[int, ...] = ()
-    outside: int = NOBODY
+    outside: int | None = None
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
 
@@ -133,7 +134,7 @@ def understand(section: Section, scope: Scope) -> Settings:
         name=choice(section, "name", DEFAULT_NAME),
         is_range=choice(section, "map", "single") == "range",
         groups=numbers(section, "groups"),
-        outside=number(section, "outside", NOBODY),
+        outside=number(section, "outside", NOBODY) if "outside" in section.said else None,
         places=places,
     )
     problems = []
@@ -155,5 +156,6 @@ def understand(section: Section, scope: Scope) -> Settings:
 def identity(settings: Settings, host: Host) -> Identity:
     """Who the job is on this host, inside and outside."""
     if host.is_privileged:
-        return Identity(settings.user, settings.group, settings.outside, settings.outside)
+        outside = host.box_id if settings.outside is None else settings.outside
+        return Identity(settings.user, settings.group, outside, outside)
     return Identity(settings.user, settings.group, host.uid, host.gid)

@@ -46,6 +46,7 @@ __all__ = [
 TITLE = "system call filters"
 STACKED = True
 
+_KEY_CALLS = ("add_key", "keyctl", "request_key")
 _RULES = {"type": "list", "schema": {"type": ["string", "dict"]}}
 
 FIELDS: tuple[Field, ...] = (
@@ -121,8 +122,9 @@ def understand(section: Section, scope: Scope) -> Settings:
 
 
 def traits(settings: object) -> frozenset[Trait]:
-    """No other room depends on which calls are allowed."""
-    return frozenset()
+    """Whether the job can reach keyrings, which come along from the caller and are in no namespace."""
+    mine = _typed(settings)
+    return frozenset({Trait.USES_KEYRINGS} if any(mine.passes_some(call) for call in _KEY_CALLS) else ())
 
 
 def mentions(settings: object) -> frozenset[str]:

@@ -122,19 +122,31 @@ static int lay_out_command(struct box *box) {
     return 0;
 }
 
-/* Every descriptor that the command is to keep must be open by now, and not one of ours: then no later one gets its number. */
+/* Whether a descriptor is a directory: through it the command would reach the whole tree in which it lies, on the host. */
+static bool is_directory(int fd) {
+    struct stat status;
+    return SYS2(SYS_fstat, fd, &status) >= 0 && S_ISDIR(status.st_mode);
+}
+
+/* Why the command may not have this descriptor, or 0. It must be open by now and not one of ours: then no later one gets its
+ * number. */
+static int check_kept_fd(const struct box *box, int fd) {
+    if (fd <= 2 || fd == box->control_fd || fd == box->result_fd || SYS3(SYS_fcntl, fd, F_GETFD, 0) < 0) return EBADF;
+    return is_directory(fd) ? EISDIR : 0;
+}
+
 static int check_kept_fds(struct box *box) {
     struct cursor c = walk(box->plan.lists[LIST_INSIDE]);
     struct step step;
     for (uint32_t index = 0; index < box->plan.lists[LIST_INSIDE].count && next_step(&c, &step); index++) {
         if (step.tag != TAG_close_fds) continue;
         struct values keep = take_values(&step.payload);
-        for (uint32_t i = 0; i < keep.count; i++) {
-            int fd = (int)value_at(keep, i);
-            if (fd > 2 && fd != box->control_fd && fd != box->result_fd && SYS3(SYS_fcntl, fd, F_GETFD, 0) >= 0) continue;
-            box->fault = (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, index, TAG_close_fds, EBADF};
-            return EBADF;
-        }
+        int error = 0;
+        for (int fd = 0; fd <= 2 && !error; fd++) error = is_directory(fd) ? EISDIR : 0;
+        for (uint32_t i = 0; i < keep.count && !error; i++) error = check_kept_fd(box, (int)value_at(keep, i));
+        if (!error) continue;
+        box->fault = (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, index, TAG_close_fds, error};
+        return error;
     }
     return 0;
 }

@@ -201,6 +201,40 @@ static void signals(char **words) {
     say("done", 0, 0);
 }
 
+/* Tell every descriptor and what it leads to, in a file of the given name: nothing but calls that need no stream. */
+static void links(char **words) {
+    char found[8192] = "", path[64], target[512];
+    for (int fd = 0; fd < 1024; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t size = readlink(path, target, sizeof target - 1);
+        if (size < 0) continue;
+        target[size] = 0;
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%d %s\n", fd, target);
+    }
+    int fd = open(words[0], O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (write(fd, found, strlen(found)) < 0) _exit(1);
+}
+
+/* Look for a key by name: in the keyrings that came along, and by asking the kernel for it. */
+static void find_key(char **words) {
+    long found = syscall(SYS_keyctl, 10 /* KEYCTL_SEARCH */, -3 /* session */, "user", words[0], 0);
+    say("session", found < 0 ? -1 : 0, found < 0 ? errno : 0);
+    found = syscall(SYS_keyctl, 10, -5 /* user session */, "user", words[0], 0);
+    say("user-session", found < 0 ? -1 : 0, found < 0 ? errno : 0);
+    found = syscall(SYS_keyctl, 10, -4 /* user */, "user", words[0], 0);
+    say("user", found < 0 ? -1 : 0, found < 0 ? errno : 0);
+    found = syscall(SYS_request_key, "user", words[0], NULL, 0);
+    say("request", found < 0 ? -1 : 0, found < 0 ? errno : 0);
+}
+
+/* Add a key to a new session keyring, and become the rest of the words. */
+static void with_key(char **words) {
+    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    if (syscall(SYS_add_key, "user", words[0], "payload", 7, -3) < 0) return say("add", -1, errno);
+    execv(words[1], words + 1);
+}
+
 /* ── the terminal ── */
 
 /* Push a character into a terminal's input. Words: descriptor, high bits of the request (they are not the kernel's). */
@@ -254,7 +288,7 @@ static const struct {
     {"fork-bomb", fork_bomb}, {"forks", forks}, {"threads", threads}, {"descriptors", descriptors},
     {"terminals", terminals}, {"fill", fill}, {"inodes", inodes}, {"map", map}, {"burn", burn},
     {"stubborn", stubborn}, {"orphans", orphans}, {"stopped", stopped}, {"short-children", short_children},
-    {"signals", signals}, {"push", push}, {"seize", seize}, {"sizes", sizes},
+    {"signals", signals}, {"links", links}, {"find-key", find_key}, {"with-key", with_key}, {"push", push}, {"seize", seize}, {"sizes", sizes},
 };
 
 int main(int argc, char **argv) {

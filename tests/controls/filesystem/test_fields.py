@@ -18,8 +18,10 @@ from sandboxer.controls.filesystem.fields import (
     meet_mounts,
     meet_overlays,
     meet_tmpfs,
+    read_grant,
 )
 from sandboxer.errors import ProfileError
+from sandboxer.model.node import Scalar
 from sandboxer.model.place import Place
 from sandboxer.model.section import Merge, Said, Section, joined, narrowed
 
@@ -43,6 +45,23 @@ def test_grant_mapping_takes_every_mark(section: Callable[[str], Section]) -> No
 def test_grant_pattern_is_refused(section: Callable[[str], Section], text: str) -> None:
     with pytest.raises(ProfileError, match="pattern"):
         section(f'read: ["{text}"]')
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "grant"),
+    [
+        ("${cwd}", "/srv/q?", Grant("/srv/q?")),
+        ("${cwd}?", "/srv/[id]?", Grant("/srv/[id]", optional=True)),
+        ("${cwd}/x", "/srv/a*b/x", Grant("/srv/a*b/x")),
+    ],
+)
+def test_grant_marks_are_those_that_were_written_and_not_those_of_a_value(written: str, value: str, grant: Grant) -> None:
+    assert read_grant(Scalar(value, value, True, Place("test.yaml", 1, 1), written)) == grant
+
+
+def test_grant_pattern_behind_a_value_is_refused() -> None:
+    with pytest.raises(ProfileError, match="pattern"):
+        read_grant(Scalar("/srv/*", "/srv/*", True, Place("test.yaml", 1, 1), "${cwd}/*"))
 
 
 def test_grant_relative_path_is_refused_with_advice(section: Callable[[str], Section]) -> None:

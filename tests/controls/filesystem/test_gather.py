@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from sandboxer.controls.filesystem.gather import Gathering
 from sandboxer.controls.filesystem.settings import Settings
 from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host
+from tests.controls.filesystem.conftest import fact
 
 Understood = Callable[[str], Settings]
 
@@ -24,6 +26,43 @@ def test_grant_through_a_link_shows_the_target_and_makes_the_link(understood: Un
     found = gather(understood("execute: [/bin]"), user_host)
     assert [show.target for show in found.tree.shows] == ["/usr/bin"]
     assert found.new_links["/bin"].text == "usr/bin"
+
+
+PLANTED = {"/home/user/project/out": "-> /srv/data", "/home/user/project/in": "-> data", "/home/user/out": "-> /srv/data"}
+
+
+@pytest.fixture
+def planted(user_host: Host) -> Host:
+    """A project in which links lie: one out of it, one within it; and one beside it."""
+    return replace(user_host, paths={**user_host.paths, **{path: fact(words) for path, words in PLANTED.items()}})
+
+
+@pytest.mark.parametrize("grant", ["read: [out]", "execute: [out]", "write: [., out]", "read: [out/inner]", "mounts: [out]"])
+def test_link_that_a_job_may_have_made_leads_no_grant_out(grant: str, understood: Understood, planted: Host) -> None:
+    text = grant.replace("out", "/home/user/project/out").replace("[.", "[/home/user/project")
+    text = text.replace("mounts: [/home/user/project/out]", "mounts: [{from: /home/user/project/out, to: /data}]")
+    if "write" not in text:
+        text = f"write: [/home/user/project]\n{text}"
+    with pytest.raises(ProfileError, match=r"leads to /srv/data.*through the link /home/user/project/out"):
+        gather(understood(text), planted)
+
+
+def test_optional_grant_through_such_a_link_is_left_out(understood: Understood, planted: Host) -> None:
+    found = gather(understood("write: [/home/user/project]\nread: ['/home/user/project/out?']"), planted)
+    assert [show.target for show in found.tree.shows] == ["/home/user/project"]
+    assert "which a job may have made" in found.unused[0][0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write: [/home/user/project]\nread: [/home/user/project/in]",
+        "write: [/home/user/project]\nread: [/home/user/out]",
+        "read: [/home/user/project, /home/user/project/out]",
+    ],
+)
+def test_link_that_no_job_made_or_that_stays_within_is_followed(text: str, understood: Understood, planted: Host) -> None:
+    assert gather(understood(text), planted).tree.shows
 
 
 def test_link_inside_a_shown_directory_is_not_made_again(understood: Understood, user_host: Host) -> None:

@@ -12,7 +12,7 @@ from sandboxer.controls.filesystem.pieces import Bind, Cover, Fill, Freeze, Layo
 from sandboxer.controls.filesystem.settings import Placed, Settings
 from sandboxer.controls.filesystem.tree import Access
 from sandboxer.errors import ProfileError
-from sandboxer.model.host import Host
+from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.place import built_in
 
 Understood = Callable[[str], Settings]
@@ -163,3 +163,36 @@ def test_working_directory_that_is_shown_is_used(understood: Understood, user_ho
 def test_working_directory_that_is_not_shown_is_refused(understood: Understood, user_host: Host, text: str) -> None:
     with pytest.raises(ProfileError, match="not in the box"):
         lay(understood(text), user_host)
+
+
+@pytest.mark.parametrize(
+    ("text", "makeable"),
+    [
+        ("{write: [/srv], read_only: [/srv/none]}", ["/srv/none"]),
+        ("{read: [/srv], read_only: [/srv/none]}", []),
+        ("{write: [/srv], read_only: [/srv/data, /srv/data/none]}", []),
+        ("{overlay: [/srv], read_only: [/srv/none]}", []),
+        ("{write: [/srv/data], read_only: [/etc/none]}", []),
+    ],
+)
+def test_read_only_path_that_the_job_could_make_is_told_apart(
+    understood: Understood, user_host: Host, text: str, makeable: list[str]
+) -> None:
+    assert [path for path, _ in lay(understood(text), user_host).makeable] == makeable
+
+
+@pytest.mark.parametrize(
+    ("text", "replaceable"),
+    [
+        ("{write: [/home/user/other], read_only: [/home/user/other/link]}", ["/home/user/other/link"]),
+        ("{read: [/home/user/other], read_only: [/home/user/other/link]}", []),
+        ("{write: [/home/user/other], read_only: [/home/user/other, /home/user/other/link]}", []),
+        ("{overlay: [/home/user/other], read_only: [/home/user/other/link]}", []),
+    ],
+)
+def test_read_only_path_behind_a_link_that_the_job_could_replace_is_told(
+    understood: Understood, user_host: Host, text: str, replaceable: list[str]
+) -> None:
+    more = {"/home/user/other": PathFact(PathKind.DIRECTORY), "/home/user/other/link": PathFact(PathKind.SYMLINK, target="real")}
+    host = user_host.with_paths({**user_host.paths, **more, "/home/user/other/real": PathFact(PathKind.DIRECTORY)})
+    assert [path for path, _ in lay(understood(text), host).replaceable] == replaceable

@@ -11,7 +11,7 @@ from sandboxer.controls.filesystem.lower import attributes_of
 from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.room import Lowered
 from sandboxer.errors import HostError, ProfileError
-from sandboxer.model.host import Host
+from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.op import MakeFile, MakeRoot, OpenTree, PivotRoot, SetMountAttributes, SetWorkingDirectory
 from sandboxer.model.policy import Enforce, Trait
 from sandboxer.model.report import Status
@@ -165,14 +165,6 @@ def test_foreign_owner_without_idmapped_mounts_is_refused(lowered: Lower, root_h
     lowered("read: [/srv/data]", old)
 
 
-def test_directories_in_memory_of_a_joined_user_namespace_belong_to_whoever_mounts_them(lowered: Lower, user_host: Host) -> None:
-    text = "{tmpfs: [/tmp], overlay: [/srv/data]}"
-    own = " ".join(step.op.say() for step in lowered(text, user_host).steps)
-    joined = " ".join(step.op.say() for step in lowered(text, user_host, traits=frozenset({Trait.NEW_USER_NAMESPACE})).steps)
-    assert "uid=1000" in own
-    assert "uid=" not in joined
-
-
 def test_foreign_owner_without_idmapped_mounts_best_effort_is_reported(lowered: Lower, root_host: Host) -> None:
     old = Host(uid=0, gid=0, capabilities=root_host.capabilities, paths=root_host.paths, has_idmapped_mounts=False)
     found = lowered("write: [/srv/data]", old, enforce=Enforce.BEST_EFFORT)
@@ -210,3 +202,22 @@ def test_report_says_where_the_job_writes_as_root(lowered: Lower, root_host: Hos
     told = [line.what for line in lowered("write: [/srv, /home/user/project]", root_host).lines]
     assert "what the job makes in /srv belongs to root on the host" in told
     assert not any("makes in /home/user/project" in line for line in told)
+
+
+def test_read_only_link_that_the_job_could_replace_refuses_the_start(lowered: Lower, user_host: Host) -> None:
+    """A link is no mount point: what it leads to would stay as it is, and the link would not."""
+    text = "{write: [/work], read_only: [/work/link]}"
+    more = {"/work": PathFact(PathKind.DIRECTORY, uid=1000), "/work/link": PathFact(PathKind.SYMLINK, target="real")}
+    host = user_host.with_paths({**more, "/work/real": PathFact(PathKind.DIRECTORY, uid=1000)})
+    with pytest.raises(HostError, match="/work/link cannot be kept read-only"):
+        lowered(text, host)
+    lines = lowered(text, host, enforce=Enforce.BEST_EFFORT).lines
+    assert [line.what for line in lines if line.status is Status.WEAKENED] == ["/work/link cannot be kept read-only"]
+
+
+def test_read_only_path_that_is_missing_is_reported_as_what_it_is(lowered: Lower, user_host: Host) -> None:
+    lines = lowered("{write: [/srv/data], read_only: [/srv/data/none, /etc/none]}", user_host).lines
+    assert [line.what for line in lines if line.status is Status.UNUSED] == [
+        "nothing of it is in the box anyway: /etc/none",
+        "not there to be kept read-only, so the job can make it: /srv/data/none",
+    ]

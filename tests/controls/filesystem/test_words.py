@@ -42,7 +42,7 @@ def test_every_statement_has_a_sentence(understood: Understood) -> None:
         ("{}", "mounts: [{from: /a, to: /b}]", ("may read /a at /b",)),
         ("{}", "proc: processes", ("has a /proc (processes)",)),
         ("{proc: fresh, proc_mask: [/proc/x]}", "proc: fresh", ("/proc/x is no longer covered",)),
-        ("tmpfs: [{path: /t, size: 1M}]", "tmpfs: [{path: /t, size: 2M}]", ("may fill /t (2097152 bytes, mode 0755)",)),
+        ("tmpfs: [{path: /t, size: 1M}]", "tmpfs: [{path: /t, size: 2M}]", ("may fill /t (2M, mode 0755)",)),
         ("read: [/a]", "read: [{path: /a, as_owner: true}]", ("sees /a as its owner",)),
         ("root_size: 64K", "{}", ("has a root of up to 1048576 bytes",)),
     ],

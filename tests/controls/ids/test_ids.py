@@ -32,7 +32,7 @@ def lacks(said: str, host: Host) -> list[str]:
 
 
 def test_nothing_said_is_one_plain_user() -> None:
-    assert understood(ids) == ids.Settings(1000, 1000, "sandbox", False, (), 65534)
+    assert understood(ids) == ids.Settings(1000, 1000, "sandbox", False, (), None)
 
 
 def test_host_root_outside_is_refused_with_a_caret() -> None:
@@ -79,13 +79,13 @@ def test_ordinary_user_maps_the_own_ids_at_once() -> None:
     assert steps(lowered(ids, "", ORDINARY)) == "identity_early: map ids (uid 1000 1000 1, gid 1000 1000 1)"
 
 
-def test_privileged_caller_becomes_nobody_and_enters_the_user_namespace_last() -> None:
+def test_privileged_caller_becomes_an_id_of_its_own_and_enters_the_user_namespace_last() -> None:
     assert steps(lowered(ids, "", PRIVILEGED)) == text(
         """
-        identity_late: become uid 65534, gid 65534
+        identity_late: become uid 1900000000, gid 1900000000
         identity_late: set dumpable to 1
         identity_late: enter new namespaces (flags 0x5e000000)
-        identity_late: map ids (uid 1000 65534 1, gid 1000 65534 1)
+        identity_late: map ids (uid 1000 1900000000 1, gid 1000 1900000000 1)
         """
     )
 
@@ -120,8 +120,8 @@ def test_privileged_range_is_written_from_outside() -> None:
     assert steps(lowered(ids, "map: range\nuser: 0\ngroup: 0", host)) == text(
         """
         meet: wait for the child to ask
-        meet: map ids for the child (uid 0 65534 1
-        1 100000 65535, gid 0 65534 1
+        meet: map ids for the child (uid 0 1900000000 1
+        1 100000 65535, gid 0 1900000000 1
         1 100000 65535)
         identity_late: enter new namespaces (flags 0x5e000000)
         identity_late: wait for the outside to finish its part
@@ -156,7 +156,7 @@ def test_root_without_user_namespaces_keeps_its_rights_until_they_are_dropped() 
         """
         identity_late: enter new namespaces (flags 0x4e000000)
         identity_late: set securebits 0x4
-        identity_late: become uid 65534, gid 65534
+        identity_late: become uid 1900000000, gid 1900000000
         """
     )
 
@@ -194,7 +194,7 @@ def test_widens_tells_ranges_groups_and_host_ids() -> None:
     assert ids.widens(strict, wide) == (
         "ids.map: range instead of single",
         "ids.groups: 5",
-        "ids.outside: 70000 instead of 65534",
+        "ids.outside: 70000 instead of an id of its own",
     )
     assert ids.widens(wide, strict) == ()
 
@@ -202,5 +202,11 @@ def test_widens_tells_ranges_groups_and_host_ids() -> None:
 def test_explain_says_who_the_job_is() -> None:
     assert ids.explain(understood(ids)) == (
         "The job is sandbox, uid 1000 and gid 1000, inside.",
-        "Outside it is the user who starts it, or nobody where root does.",
+        "Outside it is the user who starts it, or an id that nobody else has where root does.",
     )
+
+
+def test_root_in_a_namespace_that_lacks_the_id_of_boxes_falls_back_to_nobody() -> None:
+    small = replace(PRIVILEGED, box_id=65534)
+    assert "identity_late: become uid 65534, gid 65534" in steps(lowered(ids, "", small))
+    assert "identity_late: become uid 7, gid 7" in steps(lowered(ids, "outside: 7", small))

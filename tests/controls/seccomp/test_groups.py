@@ -40,7 +40,19 @@ def test_application_allows_nothing_of_an_unsafe_group(name: str) -> None:
 
 
 def test_application_allows_what_programs_use() -> None:
-    for call in ("newfstatat", "read", "write", "mmap", "futex", "epoll_wait", "execve", "wait4", "connect", "getrandom", "mprotect"):
+    for call in (
+        "newfstatat",
+        "read",
+        "write",
+        "mmap",
+        "futex",
+        "epoll_wait",
+        "execve",
+        "wait4",
+        "connect",
+        "getrandom",
+        "mprotect",
+    ):
         assert APPLICATION.passes_whole(call), call
 
 
@@ -73,7 +85,9 @@ def test_application_makes_no_set_id_files(bit: str) -> None:
     make, temporary = CONSTANTS["O_CREAT"], CONSTANTS["__O_TMPFILE"]
     assert {errno("openat", 0, 0, flags, mode) for flags in (make, temporary, 1 << 32 | make)} == {1}
     assert {errno("open", 0, make, mode), errno("creat", 0, mode), errno("mknod", 0, mode), errno("mknodat", 0, 0, mode)} == {1}
-    assert {errno("chmod", 0, mode), errno("fchmod", 0, mode), errno("fchmodat", 0, 0, mode), errno("fchmodat2", 0, 0, mode)} == {1}
+    assert {errno("chmod", 0, mode), errno("fchmod", 0, mode), errno("fchmodat", 0, 0, mode), errno("fchmodat2", 0, 0, mode)} == {
+        1
+    }
 
 
 def test_application_makes_and_opens_other_files() -> None:

@@ -12,6 +12,7 @@ from sandboxer.controls.room import Scene
 from sandboxer.errors import InternalError
 from sandboxer.model.host import Host
 from sandboxer.model.op import LoadFilter
+from sandboxer.model.policy import Trait
 from sandboxer.model.report import Status
 from sandboxer.model.stage import Stage
 from tests.controls.seccomp.filters import MINIMAL, ROWS, layers, meaning
@@ -72,6 +73,11 @@ def test_layer_that_was_not_understood_is_never_forgotten() -> None:
 def test_room_keeps_layers_apart_and_reads_no_host_path() -> None:
     assert seccomp.STACKED
     assert seccomp.traits(meaning(MINIMAL)) == seccomp.mentions(meaning(MINIMAL)) == frozenset()
+
+
+@pytest.mark.parametrize("call", ["add_key", "keyctl", "request_key"])
+def test_trait_tells_other_rooms_of_keyrings(call: str) -> None:
+    assert seccomp.traits(meaning(f"{MINIMAL[:-1]}, {call}]")) == {Trait.USES_KEYRINGS}
 
 
 def test_every_row_has_help() -> None:

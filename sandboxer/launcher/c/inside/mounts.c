@@ -31,15 +31,23 @@ static int new_filesystem(const char *kind, struct texts *options, const char *c
     return mount;
 }
 
-/* A detached tmpfs. size_bytes 0: the kernel's default. */
+#define PAGE_BYTES 4096
+#define INODES_LEAST 1024
+
+/* A detached tmpfs. size_bytes 0: the kernel's default. An inode takes kernel memory that `size` does not count, so there is one
+ * for each page, and enough in a small one. tmpfs(5), nr_inodes. */
 static int new_tmpfs(uint32_t mode, uint64_t size_bytes) {
+    uint64_t inodes = size_bytes / PAGE_BYTES > INODES_LEAST ? size_bytes / PAGE_BYTES : INODES_LEAST;
     char mode_text[12] = {0};
     char size_text[24] = "";
+    char inodes_text[24] = "";
     for (int i = 0, shift = 9; shift >= 0; i++, shift -= 3) mode_text[i] = (char)('0' + (mode >> shift & 7));
-    const char *pairs[3][2] = {{"mode", mode_text}, {NULL, NULL}, {NULL, NULL}};
+    const char *pairs[4][2] = {{"mode", mode_text}, {NULL, NULL}, {NULL, NULL}, {NULL, NULL}};
     if (size_bytes) {
         pairs[1][0] = "size";
         pairs[1][1] = join_number(size_text, sizeof size_text, "", size_bytes, "");
+        pairs[2][0] = "nr_inodes";
+        pairs[2][1] = join_number(inodes_text, sizeof inodes_text, "", inodes, "");
     }
     return new_filesystem("tmpfs", NULL, (const char *const(*)[2])pairs, K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NODEV);
 }

@@ -6,8 +6,9 @@
 
 #include "../box.h"
 
-/* include/uapi/linux/close_range.h, prctl.h, seccomp.h, filter.h */
+/* include/uapi/linux/close_range.h, keyctl.h, prctl.h, seccomp.h, filter.h */
 #define K_CLOSE_RANGE_CLOEXEC 4
+#define K_KEYCTL_JOIN_SESSION_KEYRING 1
 #define K_PR_SET_PDEATHSIG 1
 #define K_SECCOMP_SET_MODE_FILTER 1
 #define K_SECCOMP_FILTER_FLAG_NEW_LISTENER 8
@@ -36,6 +37,13 @@ int op_new_session(struct box *box, struct cursor *c) {
     if (!taken_all(c)) return EBADMSG;
     box->has_session = true;
     return failed(SYS0(SYS_setsid));
+}
+
+/* Leave the caller's keys behind for an empty session keyring. No fields. KEYCTL_JOIN_SESSION_KEYRING(2const). */
+int op_new_keyring(struct box *box, struct cursor *c) {
+    (void)box;
+    if (!taken_all(c)) return EBADMSG;
+    return failed(SYS2(SYS_keyctl, K_KEYCTL_JOIN_SESSION_KEYRING, NULL));
 }
 
 /* Die with the monitor. Fields: signal. ESRCH: the monitor is gone already. PR_SET_PDEATHSIG(2const). */
