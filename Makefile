@@ -7,6 +7,7 @@
 
 BIN := .venv/bin
 FUZZ_SECONDS ?= 60
+TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git nodejs perl procps
@@ -23,7 +24,7 @@ demo: setup
 
 test: setup
 	@scripts/setup $(TEST_PACKAGES)
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \

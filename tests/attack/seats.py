@@ -128,8 +128,22 @@ def monitor_of(front: int) -> int:
 
 
 def init_of(front: int) -> int:
-    """Pid 1 of the box, or 0."""
-    return next(iter(children_of(monitor_of(front))), 0)
+    """Pid 1 of the box, or 0. The monitor has other children for a moment: those that bring a user namespace."""
+    return next((pid for pid in children_of(monitor_of(front)) if number_inside(pid) == 1), 0)
+
+
+def number_inside(pid: int) -> int:
+    """The number that a process has in its own pid namespace; 0 if it is gone. proc_pid_status(5), NSpid."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), 0)
+
+
+def lone_command_of(front: int) -> int:
+    """The command of a box without a pid 1 of its own, as soon as it runs, or 0."""
+    return next((pid for pid in children_of(monitor_of(front)) if name_of(pid) not in ("", "sandboxer-launc")), 0)
 
 
 def command_of(front: int) -> int:

@@ -162,7 +162,9 @@ def test_signal_that_comes_early_ends_the_run_and_nothing_else(seat: Seat, name:
             time.sleep(delay_ms / 1000)
             process.send_signal(number)
             _, err = process.communicate(timeout=60)
-        assert process.returncode in (-number, 128 + number), (delay_ms, err)
+        # An interrupt while CPython starts is an error of its own, before a line of ours runs.
+        is_pythons_own_end = name == "INT" and process.returncode == 1 and b"Fatal Python error: init_" in err
+        assert is_pythons_own_end or process.returncode in (-number, 128 + number), (delay_ms, err)
         assert b"lost" not in err
 
 

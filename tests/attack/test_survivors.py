@@ -17,7 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.seats import Seat, command_of, eventually, init_of, is_living, kill_exactly, monitor_of, name_of, take_report
+from tests.attack.seats import (
+    Seat,
+    command_of,
+    eventually,
+    init_of,
+    is_living,
+    kill_exactly,
+    lone_command_of,
+    monitor_of,
+    take_report,
+)
 from tests.live.leaks import adopt_orphans, descendants, read_traces, wait_until_gone
 
 AT_ONCE = 4
@@ -86,7 +96,10 @@ def carry_out(seat: Seat, strike: Strike, env: dict[str, str] | None = None) -> 
         time.sleep(strike.delay_s)
         # The first child of a monitor may be one that only brings a namespace: then the next one is meant.
         was_hit = eventually(lambda: _hit(strike, process) or process.poll() is not None, pause_s=0.001) == HIT
-        _, err = process.communicate(timeout=60)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     text = take_report(report)
     return Outcome(strike, was_hit, process.returncode, str(text.get("reason", "")), err.decode(errors="replace"), process.pid)
 
@@ -203,7 +216,9 @@ def test_killed_front_takes_a_box_without_pid_namespace_along(seat: Seat) -> Non
 
 def test_killed_command_takes_its_orphans_along_without_pid_namespace(seat: Seat) -> None:
     """There is no pid 1; the command is the monitor's own child, and what it left is adopted."""
-    outcomes = carry_out_all(seat, make_strikes(random.Random(f"{SEED} shared command"), init_of, profile="shared", rounds=12))
+    outcomes = carry_out_all(
+        seat, make_strikes(random.Random(f"{SEED} shared command"), lone_command_of, profile="shared", rounds=12)
+    )
     for one in outcomes:
         ended = one.strike.argv == SHORT and (one.status, one.reason) == (0, "exited")
         assert ended or (one.status, one.reason) in ((137, "signalled"), (125, "setup_failed")), one
@@ -213,7 +228,7 @@ def test_killed_monitor_takes_the_command_along_without_pid_namespace(seat: Seat
     """The command dies with the monitor. What it had started before cannot be found any more, and the front says so."""
     before = descendants(os.getpid())
     with seat.start(["sleep", "600"], profile="shared") as process:
-        command = eventually(lambda: next((pid for pid in [init_of(process.pid)] if pid and name_of(pid) == "sleep"), 0))
+        command = eventually(lambda: lone_command_of(process.pid))
         assert kill_exactly(monitor_of(process.pid))
         _, err = process.communicate(timeout=60)
     assert process.returncode == 125

@@ -1,0 +1,20 @@
+"""What every test may rely on: signals have their default dispositions, however the tests were started.
+
+A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Children inherit that, and the launcher keeps to it:
+it does not forward what its caller ignores.
+"""
+
+from __future__ import annotations
+
+import signal
+
+RESET = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+
+
+def pytest_configure() -> None:
+    """Undo what the starter of the tests ignores."""
+    for number in RESET:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
