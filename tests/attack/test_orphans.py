@@ -161,7 +161,13 @@ def test_signal_that_comes_early_ends_the_run_and_nothing_else(seat: Seat, name:
         with seat.start(["sleep", "600"]) as process:
             time.sleep(delay_ms / 1000)
             process.send_signal(number)
-            _, err = process.communicate(timeout=60)
+            try:
+                _, err = process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                # CPython drops an interrupt that comes within a callback of its import system: a person presses again.
+                assert name == "INT", f"SIG{name} after {delay_ms} ms was lost"
+                process.send_signal(number)
+                _, err = process.communicate(timeout=60)
         # An interrupt while CPython starts is an error of its own, before a line of ours runs.
         is_pythons_own_end = name == "INT" and process.returncode == 1 and b"Fatal Python error: init_" in err
         assert is_pythons_own_end or process.returncode in (-number, 128 + number), (delay_ms, err)
