@@ -126,22 +126,30 @@ def test_size_is_that_of_the_outer_terminal_and_follows_it(tmp_path: Path) -> No
         assert outer.process.wait(20) == 0
 
 
+def settings_of_a_new_terminal() -> list[object]:
+    """What a terminal has that nobody has changed: the outer one may be raw before a test can look at it."""
+    master, slave = os.openpty()
+    found: list[object] = termios.tcgetattr(slave)
+    os.close(master)
+    os.close(slave)
+    return found
+
+
 def test_outer_terminal_is_raw_while_the_box_runs_and_restored_after(tmp_path: Path) -> None:
+    before = settings_of_a_new_terminal()
     with terminal("echo ready; read line", tmp_path) as outer:
-        before = termios.tcgetattr(outer.slave)
         outer.read_until(b"ready")
         during = termios.tcgetattr(outer.slave)
         assert during[3] & (termios.ICANON | termios.ECHO | termios.ISIG) == 0
         outer.write(b"\r")
         assert outer.process.wait(20) == 0
-        assert before[3] & termios.ICANON
         assert termios.tcgetattr(outer.slave) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_outer_terminal_is_restored_when_the_command_is_killed(number: int, tmp_path: Path) -> None:
+    before = settings_of_a_new_terminal()
     with terminal("echo ready; sleep 1000", tmp_path) as outer:
-        before = termios.tcgetattr(outer.slave)
         outer.read_until(b"ready")
         launcher = int(Path(f"/proc/{outer.process.pid}/task/{outer.process.pid}/children").read_text().split()[0])
         os.kill(launcher, number)
