@@ -10,18 +10,23 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from typing import NoReturn
 
     from sandboxer.cli.options import Verb
+else:
+    import _signal  # `signal` costs an import of enum
 
 VERBS = ("exec", "show", "explain", "profiles", "check", "schema", "compile")
 TAKE_COMMANDS = ("exec", "compile")
 REFUSED = 125
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process. It ends by `_exit`: tearing an interpreter down costs more than a launch."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        # A KeyboardInterrupt can come where it is swallowed, and the run would go on. As with SIGTERM, the kernel ends us.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     status = run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if stream is None:  # the caller closed it, and reads nothing
@@ -53,8 +58,6 @@ def run(arguments: list[str]) -> int:
             print(f"  try: {error.attempt}", file=sys.stderr)
         print(f"  `sandboxer {name + ' ' if name in VERBS else ''}--help` lists what there is", file=sys.stderr)
         return USAGE_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         return 1
 
