@@ -196,7 +196,7 @@ NUISANCES = ("stubborn", "orphans 20 stay", "stopped 5", "orphans 500 stay", "st
 @pytest.mark.parametrize("nuisance", NUISANCES)
 def test_wall_clock_ends_whatever_there_is(seat: Seat, nuisance: str) -> None:
     """Deaf, in sessions of their own, stopped, and many: soon after the end nothing is there any more."""
-    wall = "wall: 3s, grace: 200ms, processes: 600" if "500" in nuisance else WALL
+    wall = "wall: 2s, grace: 200ms, processes: 600" if "500" in nuisance else WALL
     ended = seat.run(["./actor", *nuisance.split()], profile=limited(seat, wall))
     assert (ended.status, ended.reason) == (124, "wall_timeout"), ended.err
     assert ended.out, "the time was over before all was there"

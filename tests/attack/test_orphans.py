@@ -73,15 +73,9 @@ def test_ten_thousand_children_leave_no_zombie(seat: Seat) -> None:
     with seat.start(["sh", "-c", "./actor short-children 10000; read line"]) as process:
         begun(process, b"children 10000 ok")
         # The shell is left, and pid 1; a moment is what the last orphan may take.
-        assert eventually(lambda: len(zombies(process.pid)) == 0)
-        assert len(children_of(init_of(process.pid))) == 1
+        assert eventually(lambda: len(children_of(init_of(process.pid))) == 1)
         process.communicate(b"\n", timeout=60)
     assert process.returncode == 0
-
-
-def zombies(front: int) -> list[int]:
-    """The ended and uncollected children of pid 1 of a box."""
-    return [pid for pid in children_of(init_of(front)) if not is_living(pid)]
 
 
 def test_zombies_of_the_command_itself_do_not_hold_up_the_end(seat: Seat) -> None:
@@ -98,7 +92,7 @@ FORWARDED = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2")
 @pytest.mark.parametrize("name", FORWARDED)
 def test_signal_to_the_front_reaches_the_command_exactly_once(seat: Seat, name: str) -> None:
     """The command catches it, counts, and goes on; so does the front."""
-    with seat.start(["./actor", "signals", "800"]) as process:
+    with seat.start(["./actor", "signals", "300"]) as process:
         begun(process)
         process.send_signal(getattr(signal, f"SIG{name}"))
         out, err = process.communicate(timeout=60)
@@ -107,7 +101,7 @@ def test_signal_to_the_front_reaches_the_command_exactly_once(seat: Seat, name: 
 
 def test_every_signal_that_is_sent_arrives(seat: Seat) -> None:
     """One after the other, so that the kernel does not merge two of a kind that wait."""
-    with seat.start(["./actor", "signals", "3000"]) as process:
+    with seat.start(["./actor", "signals", "1000"]) as process:
         begun(process)
         for name in FORWARDED * 3:
             process.send_signal(getattr(signal, f"SIG{name}"))
@@ -159,19 +153,26 @@ def test_signal_that_comes_early_ends_the_run_and_nothing_else(seat: Seat, name:
     number = int(getattr(signal, f"SIG{name}"))
     for delay_ms in range(0, 120, 8):
         with seat.start(["sleep", "600"]) as process:
+            if name == "INT":
+                wait_for_our_code(process.pid)
             time.sleep(delay_ms / 1000)
             process.send_signal(number)
-            try:
-                _, err = process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                # CPython drops an interrupt that comes within a callback of its import system: a person presses again.
-                assert name == "INT", f"SIG{name} after {delay_ms} ms was lost"
-                process.send_signal(number)
-                _, err = process.communicate(timeout=60)
-        # An interrupt while CPython starts is an error of its own, before a line of ours runs.
-        is_pythons_own_end = name == "INT" and process.returncode == 1 and b"Fatal Python error: init_" in err
-        assert is_pythons_own_end or process.returncode in (-number, 128 + number), (delay_ms, err)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode in (-number, 128 + number), (delay_ms, err)
         assert b"lost" not in err
+
+
+def wait_for_our_code(front: int) -> None:
+    """CPython catches interrupts early, and drops one that comes in a callback of its own; the first line of ours ends that."""
+    eventually(lambda: catches_interrupts(front), limit_s=0.3, pause_s=0)
+    eventually(lambda: not catches_interrupts(front), limit_s=0.3, pause_s=0)
+
+
+def catches_interrupts(pid: int) -> bool:
+    """Whether a process has a handler for SIGINT. proc_pid_status(5), SigCgt."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
+    return bool(caught >> (signal.SIGINT - 1) & 1)
 
 
 def test_signal_the_moment_the_launcher_is_there_arrives(seat: Seat) -> None:
@@ -186,7 +187,7 @@ def test_signal_the_moment_the_launcher_is_there_arrives(seat: Seat) -> None:
 
 def test_signal_that_the_caller_ignores_is_ignored(seat: Seat) -> None:
     """As nohup has it: the hangup of a terminal is not for this run. Others still are."""
-    words = seat.words(["./actor", "signals", "700"])
+    words = seat.words(["./actor", "signals", "300"])
     with seat.person.start(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words], cwd=seat.place) as process:
         begun(process)
         process.send_signal(signal.SIGHUP)
@@ -208,7 +209,7 @@ def test_stop_and_continue_of_the_front_do_not_end_the_box(seat: Seat) -> None:
 
 def test_interrupt_of_a_pipeline_reaches_each_of_its_parts_once(seat: Seat) -> None:
     """A terminal sends it to the group of the pipeline. The launcher is in a group of its own; it has it from the front only."""
-    words = seat.words(["./actor", "signals", "1500"])
+    words = seat.words(["./actor", "signals", "400"])
     script = '"$@" | sh -c "trap \\"echo reader\\" INT; cat; cat"'
     line = ["bash", "-c", f"set -m; {script}", "bash", *words]
     with subprocess.Popen(

@@ -218,7 +218,7 @@ def test_interrupt_key_reaches_the_job_and_not_the_front(screen: Screen) -> None
 def test_interrupt_key_without_a_terminal_of_its_own_reaches_the_job_once(screen: Screen) -> None:
     """The key goes to the front's group, and the front passes it on."""
     with given_back(screen):
-        screen.begin(screen.box("./actor signals 1500", ""))
+        screen.begin(screen.box("./actor signals 400", ""))
         screen.read_until("ready")
         screen.type(b"\x03")
         assert "INT 1 ok" in screen.read_until("done 0 ok")

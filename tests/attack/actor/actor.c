@@ -187,15 +187,23 @@ static void short_children(char **words) {
     say("children", most, 0);
 }
 
-/* Count signals until there has been none for a while, then tell each. */
-static volatile sig_atomic_t counts[65];
-static void count(int signal_number) { counts[signal_number]++; }
+/* Count signals until there has been none for so many milliseconds, or for ten seconds at all; then tell each. */
+static volatile sig_atomic_t counts[65], total;
+static void count(int signal_number) {
+    counts[signal_number]++;
+    total++;
+}
 
 static void signals(char **words) {
     for (int i = 1; i < 32; i++)
         if (i != SIGCHLD) signal(i, count);
     say("ready", getpid(), 0);
-    for (long left = number(words[0]); left > 0; left -= 10) usleep(10000);
+    long quiet = 0, seen = 0;
+    while (quiet < (total ? number(words[0]) : 10000)) {
+        usleep(10000);
+        quiet = total == seen ? quiet + 10 : 0;
+        seen = total;
+    }
     for (int i = 1; i < 32; i++)
         if (counts[i]) say(sigabbrev_np(i), counts[i], 0);
     say("done", 0, 0);
