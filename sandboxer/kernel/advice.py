@@ -213,6 +213,7 @@ ADVICE: Mapping[str, Rows] = {
         "EPERM": ("a container's filter forbids keys", "take `syscalls/keyring` out of the profile"),
         "EDQUOT": ("the user has as many keys as the kernel allows", "raise kernel.keys.maxkeys, or run fewer boxes at once"),
     },
+    "own_pipes": {"EBADF": ("a standard stream is closed", _OURS)},
     "new_session": {"EPERM": ("the process leads a process group already", _OURS)},
     "set_parent_death_signal": {
         "ESRCH": ("the monitor had ended already, so the box would never end", "nothing to mend: the run was cancelled"),

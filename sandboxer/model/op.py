@@ -491,6 +491,16 @@ class NewKeyring(Op):
     WORDS: ClassVar[str] = "begin with an empty session keyring"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPipes(Op):
+    """Make the anonymous pipes among the standard streams the job's, so that it can open /dev/stdout. fchown(2)."""
+
+    TAG: ClassVar[int] = 56
+    WORDS: ClassVar[str] = "give the pipes of the standard streams to uid {op.uid}, gid {op.gid}"
+    uid: U32
+    gid: U32
+
+
 # ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -509,5 +519,5 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    NewKeyring, RemoveDirectory,
+    NewKeyring, OwnPipes, RemoveDirectory,
 )  # fmt: skip

@@ -109,6 +109,16 @@ def test_standard_fds_that_are_closed_become_dev_null(tmp_path: Path) -> None:
     assert ended.out == "/dev/null\n"
 
 
+def test_pipes_of_the_streams_become_the_jobs_and_files_do_not(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("")
+    look = ("/usr/bin/stat", "-L", "-c", "%u:%g", "/proc/self/fd/0", "/proc/self/fd/1")
+    steps = [ops.OwnPipes(U32(4711), U32(4712))]
+    prefix = ("/bin/sh", "-c", f'exec "$0" "$@" < {kept}')
+    assert plain(steps, look, prefix=prefix).out == "0:0\n4711:4712\n"
+    assert plain([], look, prefix=prefix).out == "0:0\n0:0\n"
+
+
 def test_new_session_leaves_the_callers() -> None:
     show = shell("read -r p c s pp g sid r < /proc/$$/stat; test $p = $sid && echo leads || echo follows")
     assert plain([ops.NewSession()], show).out == "leads\n"

@@ -57,6 +57,22 @@ seen["init"] = [attempt(os.readlink, "/proc/1/exe"), attempt(os.listdir, "/proc/
     assert seen["init"] == ["EACCES"] * 3
 
 
+def test_streams_that_are_pipes_can_be_opened_by_name(box: Box) -> None:
+    """The pipes are the caller's own, as those of a shell are."""
+    script = "read line < /dev/stdin; echo $line > /dev/stdout; echo err > /dev/stderr"
+    sandboxer = [str(box.installation.command), "exec", "--profile", "box", "--", "sh", "-c", script]
+    done = box.person.run(["sh", "-c", 'echo in | "$@" 2>&1 | cat', "sh", *sandboxer], cwd=box.place)
+    assert done.stdout == "in\nerr\n"
+
+
+def test_file_of_a_stream_stays_its_owners(box: Box) -> None:
+    """What the job may do with it is what it was opened for; its owner is the caller's business."""
+    path = box.write("stream")
+    with path.open("wb") as file, start(box, ["sh", "-c", "echo out"], stdout=file) as process:
+        assert process.wait(60) == 0
+    assert (path.read_text(), path.stat().st_uid) == ("out\n", box.person.uid)
+
+
 def test_umask_and_name_are_those_of_the_profile(box: Box) -> None:
     box.profile('process: {umask: "077", hostname: build.example}')
     seen = box.look("write('made'); seen.update(name=os.uname().nodename)")

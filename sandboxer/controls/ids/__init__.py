@@ -20,6 +20,7 @@ from sandboxer.model.op import (
     AwaitInside,
     AwaitOutside,
     Op,
+    OwnPipes,
     RunMapHelper,
     SetDumpable,
     SetIds,
@@ -147,10 +148,16 @@ def _own_maps(mine: Settings, who: Identity) -> WriteOwnMaps:
     return WriteOwnMaps(_as_map(uid_map), _as_map(gid_map), Text("deny"))
 
 
+def _own_pipes(who: Identity) -> Step:
+    """Ahead of giving up the caller's ids: a pipe of root's could be written, but not opened again as /dev/stdout."""
+    return _step(OwnPipes(U32(who.outside_uid), U32(who.outside_gid)), Stage.IDENTITY_LATE)
+
+
 def _late_single(mine: Settings, scene: Scene) -> tuple[Step, ...]:
     who = identity(mine, scene.host)
     late = Stage.IDENTITY_LATE
     return (
+        _own_pipes(who),
         _step(_become(who.outside_uid, who.outside_gid), late, mine.places.get("outside")),
         # setresuid made /proc/self root's, and the maps are written there.
         _step(SetDumpable(U32(1)), late),
@@ -167,6 +174,7 @@ def _late_range(mine: Settings, scene: Scene) -> tuple[Step, ...]:
     return (
         _step(AwaitInside(), Stage.MEET, place),
         _step(WriteChildMaps(uid_map, gid_map, Text("allow")), Stage.MEET, place),
+        _own_pipes(who),
         _step(Unshare(U64(_late_flags(scene) | CloneFlag.NEWUSER)), late),
         _step(AwaitOutside(), late, place),
         _step(_become(mine.user, mine.group, mine.groups), late, mine.places.get("user")),
@@ -195,6 +203,7 @@ def _without_namespace(mine: Settings, scene: Scene) -> tuple[Step, ...]:
     late = Stage.IDENTITY_LATE
     who = identity(mine, scene.host)
     return (
+        _own_pipes(who),
         _step(Unshare(U64(_late_flags(scene))), late),
         _step(SetSecurebits(U32(Securebits.NO_SETUID_FIXUP)), late),
         _step(_become(who.outside_uid, who.outside_gid), late, mine.places.get("outside")),

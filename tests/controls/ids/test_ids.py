@@ -82,6 +82,7 @@ def test_ordinary_user_maps_the_own_ids_at_once() -> None:
 def test_privileged_caller_becomes_an_id_of_its_own_and_enters_the_user_namespace_last() -> None:
     assert steps(lowered(ids, "", PRIVILEGED)) == text(
         """
+        identity_late: give the pipes of the standard streams to uid 1900000000, gid 1900000000
         identity_late: become uid 1900000000, gid 1900000000
         identity_late: set dumpable to 1
         identity_late: enter new namespaces (flags 0x5e000000)
@@ -123,6 +124,7 @@ def test_privileged_range_is_written_from_outside() -> None:
         meet: map ids for the child (uid 0 1900000000 1
         1 100000 65535, gid 0 1900000000 1
         1 100000 65535)
+        identity_late: give the pipes of the standard streams to uid 1900000000, gid 1900000000
         identity_late: enter new namespaces (flags 0x5e000000)
         identity_late: wait for the outside to finish its part
         identity_late: become uid 0, gid 0
@@ -154,6 +156,7 @@ def test_root_without_the_right_to_become_another_is_a_lack() -> None:
 def test_root_without_user_namespaces_keeps_its_rights_until_they_are_dropped() -> None:
     assert steps(lowered(ids, "", BARE_ROOT)) == text(
         """
+        identity_late: give the pipes of the standard streams to uid 1900000000, gid 1900000000
         identity_late: enter new namespaces (flags 0x4e000000)
         identity_late: set securebits 0x4
         identity_late: become uid 1900000000, gid 1900000000

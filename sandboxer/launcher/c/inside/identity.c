@@ -1,4 +1,6 @@
 /* Who the process is: id maps, ids, capabilities, privileges. Every call is bare: libc's setresuid would signal threads. */
+#include <sys/vfs.h>
+
 #include "../box.h"
 
 /* include/uapi/linux/prctl.h, include/uapi/linux/capability.h */
@@ -10,6 +12,7 @@
 #define K_PR_CAP_AMBIENT_RAISE 2
 #define K_PR_CAP_AMBIENT_CLEAR_ALL 4
 #define K_CAPABILITY_VERSION_3 0x20080522
+#define K_PIPEFS_MAGIC 0x50495045 /* include/uapi/linux/magic.h */
 
 struct capability_header {
     uint32_t version;
@@ -50,6 +53,26 @@ int op_set_ids(struct box *box, struct cursor *c) {
     if (!error) error = failed(SYS3(SYS_setresgid, gid, gid, gid));
     if (!error) error = failed(SYS3(SYS_setresuid, uid, uid, uid));
     return error;
+}
+
+/* Make the anonymous pipes among the standard streams the job's: through /proc it may open only its own. Files and terminals
+ * stay as they are, for they are somebody's. Fields: uid, gid. fchown(2), statfs(2).
+ *
+ * EPERM: a root without CAP_CHOWN; reading and writing the streams does not need it. */
+int op_own_pipes(struct box *box, struct cursor *c) {
+    (void)box;
+    uint32_t uid = take_u32(c);
+    uint32_t gid = take_u32(c);
+    if (!taken_all(c)) return EBADMSG;
+    for (int fd = 0; fd <= 2; fd++) {
+        struct statfs status;
+        int error = failed(SYS2(SYS_fstatfs, fd, &status));
+        if (error) return error;
+        if (status.f_type != K_PIPEFS_MAGIC) continue;
+        error = failed(SYS3(SYS_fchown, fd, uid, gid));
+        if (error && error != EPERM) return error;
+    }
+    return 0;
 }
 
 /* Whether others of its uid may trace the process, and whose its files of /proc are. Fields: value. PR_SET_DUMPABLE(2const). */
