@@ -261,6 +261,8 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Problem:
     if "unexpected end" in said or "<stream end>" in said or (is_at_end and ("',' or" in said)):
         # The end of the file is where the parser gave up; where the quote or bracket was opened helps more.
         return Problem("what begins here is never closed", where=began, why=f"{error.context or 'YAML'}: {said}")
+    if "nesting depth" in said:  # libyaml 0.2.6 has a limit of its own, and reads ahead of the events that ours counts
+        return Problem(f"nested deeper than {MAX_DEPTH} levels", where=place)
     if "expected ':'" in said:
         place = began
     if place.text[place.column - 1 : place.column] == "\t":
