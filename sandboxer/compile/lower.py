@@ -1,8 +1,8 @@
 """A policy meets a host: every room says what it lacks, then gives its ops; sorted by stage they are the plan. Pure.
 
 What the host cannot give of a required section refuses the start, all of it at once. What it cannot give of a best_effort
-section becomes a line of the report. This module knows no control by name but `ids` and `process`, whose names and numbers every
-room may read.
+section becomes a line of the report. This module knows no control by name but `ids`, `process` and `capabilities`, whose names
+and numbers every room may read.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def make_scene(policy: Policy, host: Host) -> Scene:
         outside_gid=outside if host.is_privileged else host.gid,
         user_name=str(getattr(ids, "name", "sandbox")),
         host_name=str(getattr(policy.settings.get("process"), "hostname", "sandbox")),
+        capabilities=_number(getattr(policy.settings.get("capabilities"), "held", None), 0),
     )
 
 

@@ -104,6 +104,11 @@ class Settings:
     securebits: Securebits = STRICT_BITS
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
+    @property
+    def held(self) -> int:
+        """All that the job can come to hold, as bits."""
+        return mask(self.keep)
+
 
 def understand(section: Section, scope: Scope) -> Settings:
     """The typed settings, denies taken away. Raises: ProfileError for a capability that is passed on and not kept."""

@@ -38,6 +38,7 @@ class Scene:
 
     Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
+    `capabilities` are those that the job can hold, as bits.
     """
 
     host: Host
@@ -50,6 +51,7 @@ class Scene:
     outside_gid: int = BOX_ID
     user_name: str = "sandbox"
     host_name: str = "sandbox"
+    capabilities: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandboxer.controls.seccomp.closing import closing_filter
+from sandboxer.controls.seccomp.libseccomp.closing import closing_filter
 from sandboxer.verify.disassemble import disassemble
 from tests.controls.seccomp.filters import meaning
 

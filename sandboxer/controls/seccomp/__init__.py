@@ -12,10 +12,10 @@ from sandboxer.controls.parse import boolean, name_in, one
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.seccomp import sentences
 from sandboxer.controls.seccomp.findings import find_unused
-from sandboxer.controls.seccomp.grammar import parse_answers, parse_errno, parse_rules
+from sandboxer.controls.seccomp.grammar import parse_answers, parse_denies, parse_errno, parse_frequency, parse_grants
 from sandboxer.controls.seccomp.meaning import NAME, Settings
 from sandboxer.controls.seccomp.meaning import understand as find_meaning
-from sandboxer.controls.seccomp.rules import ARCHITECTURES
+from sandboxer.controls.seccomp.rules import ARCHITECTURES, Count, Situation
 from sandboxer.controls.seccomp.stack import Filter, compile_stack
 from sandboxer.controls.seccomp.words import say_rule
 from sandboxer.errors import InternalError, Problem
@@ -46,6 +46,7 @@ __all__ = [
 TITLE = "system call filters"
 STACKED = True
 
+BACKENDS = ("own", "libseccomp")
 _KEY_CALLS = ("add_key", "keyctl", "request_key")
 _RULES = {"type": "list", "schema": {"type": ["string", "dict"]}}
 
@@ -54,7 +55,7 @@ FIELDS: tuple[Field, ...] = (
         "allow",
         Merge.GRANT,
         _RULES,
-        parse_rules,
+        parse_grants,
         "calls that may be made: names, @groups, {call: {argument: condition}}",
         "nothing",
         say=say_rule,
@@ -63,7 +64,7 @@ FIELDS: tuple[Field, ...] = (
         "deny",
         Merge.DENY,
         _RULES,
-        parse_rules,
+        parse_denies,
         "calls that may never be made, in the same words; wins over allow",
         "nothing",
         say=say_rule,
@@ -89,9 +90,27 @@ FIELDS: tuple[Field, ...] = (
         "backend",
         Merge.CHOICE,
         {"type": "string"},
-        one(name_in(("libseccomp",), "backend")),
-        "what writes the filters",
-        "libseccomp",
+        one(name_in(BACKENDS, "backend")),
+        "what writes the filters: own, or libseccomp where its language suffices",
+        "own",
+    ),
+    Field(
+        "frequency",
+        Merge.GRANT,
+        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": {"type": "integer"}},
+        parse_frequency,
+        "how often calls are made: shapes the filters for speed, and never what they answer",
+        "all calls alike",
+        key=lambda count: count.call if isinstance(count, Count) else count,
+    ),
+    Field(
+        "strict",
+        Merge.STRICTEST,
+        {"type": "boolean"},
+        one(boolean),
+        "refuse calls whose tested 32-bit arguments have an upper half that no compiler makes",
+        "false",
+        scale=(True, False),
     ),
     Field(
         "log",
@@ -160,18 +179,20 @@ def lower(settings: object, scene: Scene) -> Lowered:
         raise InternalError(
             [Problem(f"the layer {layer.name} was not understood by {NAME}", where=layer.place) for layer in unseen]
         )
-    filters = compile_stack(mine, scene.host.arch)
+    here = mine.at(Situation(scene.host.arch, scene.host.kernel, scene.capabilities))
+    filters = compile_stack(here, scene.host.arch)
     flags = bpf.FILTER_FLAG_SPEC_ALLOW
     if mine.log and "log" in scene.host.seccomp_actions:
         flags |= bpf.FILTER_FLAG_LOG
     steps = tuple(Step(LoadFilter(U32(flags), Blob(item.program)), Stage.FILTER, NAME, item.place) for item in filters)
-    return Lowered(steps=steps, lines=(_line(mine, filters, scene.host.arch), *find_unused(mine)))
+    return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_unused(here)))
 
 
 def _line(settings: Settings, filters: tuple[Filter, ...], arch: str) -> Line:
     sizes = " + ".join(str(item.instructions) for item in filters)
     rest = Errno(settings.default_errno).name
-    what = f"{sentences.count_allowed(settings, arch)}, others answer {rest}; {len(filters)} filters of {sizes} instructions"
+    count = f"{len(filters)} filter{'s' if len(filters) > 1 else ''}"
+    what = f"{sentences.count_allowed(settings, arch)}, others answer {rest}; {count} of {sizes} instructions, proven"
     return Line(NAME, Status.ENFORCED, what)
 
 

@@ -1,40 +1,40 @@
-"""The grammar of rules: nodes -> Rule, Group, Answer.
+"""The grammar of rules: nodes -> Rule, Group, Answer. What stands on arguments is in conditions.py.
 
-    rule      = name | "@group" | {name: {argument: condition, ...}}
-    condition = value | {in: [value, ...]} | {none_of: [flag, ...]} | {masked: [mask, value]}
-    value     = number | CONSTANT | "CONSTANT|CONSTANT" | "0x10"
+    rule    = name | "@group" | {name: arguments, options} | {"@group": {but: [name, ...]}, options}
+    options = action: allow | log | errno | kill_process | kill_thread | trap | notify
+            | errno: NAME
+            | when: {arch: NAME or [NAME, ...], kernel: ">=5.8", capability: [CAP_...], no_capability: [CAP_...]}
 
-Arguments have the names and the widths of the kernel's prototypes. A value that an argument cannot hold is refused, as is a
-constant that belongs to another argument.
+`arguments` may be {} where a whole call has options.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from sandboxer.abi.constants import CONSTANTS, KINDS
+from sandboxer.abi import bpf
+from sandboxer.abi.capabilities import Capability
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.controls.parse import did_you_mean, fail, kind_of, text
-from sandboxer.controls.seccomp.rules import (
-    ARCHITECTURES,
-    CALLS,
-    MAX_ALTERNATIVES,
-    Answer,
-    Argument,
-    Condition,
-    Group,
-    Rule,
-    count_alternatives,
-    find_arguments,
-)
+from sandboxer.controls.parse import did_you_mean, fail, integer, kind_of, text
+from sandboxer.controls.seccomp.conditions import parse_conditions
+from sandboxer.controls.seccomp.rules import ALWAYS, ARCHITECTURES, CALLS, NO_ANSWER, Answer, Count, Group, Rule, When
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.node import Mapping, Node, Scalar, Sequence
 from sandboxer.model.section import Said
 
 _GROUP = re.compile(r"@[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*")
-_NUMBER = re.compile(r"-?(0x[0-9a-fA-F]{1,16}|[0-9]{1,20})")
-_FORMS = "a value, {in: [...]}, {none_of: [...]} or {masked: [mask, value]}"
+_KERNEL = re.compile(r"(>=|<) ?([0-9]{1,3})\.([0-9]{1,3})")
+_OPTIONS = ("action", "errno", "when")
+_ALLOWED = {"allow": NO_ANSWER, "log": bpf.RET_LOG}
+_DENIED = {
+    "errno": NO_ANSWER,
+    "kill_process": bpf.RET_KILL_PROCESS,
+    "kill_thread": bpf.RET_KILL_THREAD,
+    "trap": bpf.RET_TRAP,
+    "notify": bpf.RET_USER_NOTIF,
+}
 
 
 def parse_call(node: Node) -> str:
@@ -49,138 +49,178 @@ def parse_call(node: Node) -> str:
     fail(node, f"unknown system call {name!r}", attempt=did_you_mean(name, sorted(CALLS)))
 
 
-def parse_rule(node: Node) -> Rule | Group:
-    """One item of `allow` or `deny`."""
+@dataclass(frozen=True, slots=True)
+class _Options:
+    answer: int = NO_ANSWER
+    when: When = ALWAYS
+
+
+def parse_rule(node: Node, *, is_grant: bool = True) -> Rule | Group:
+    """One item of `allow` (a grant) or of `deny`."""
     if isinstance(node, Scalar):
         name = text(node)
-        if name.startswith("@"):
-            if not _GROUP.fullmatch(name):
-                fail(node, f"{name!r} cannot name a group", why="a group is the name of a file in policies/syscalls/, after an @")
-            return Group(name[1:])
-        return Rule(parse_call(node))
-    if not isinstance(node, Mapping) or len(node.entries) != 1:
-        found = kind_of(node) if not isinstance(node, Mapping) else f"a mapping of {len(node.entries)} names"
+        return Group(_parse_group(node)) if name.startswith("@") else Rule(parse_call(node))
+    if not isinstance(node, Mapping):
+        fail(node, f"expected a system call, a group or one call with its arguments, found {kind_of(node)}")
+    subjects = [(key, value) for key, value in node.entries if key.text not in _OPTIONS]
+    if len(subjects) != 1:
+        found = f"a mapping of {len(subjects)} names"
         fail(node, f"expected a system call, a group or one call with its arguments, found {found}")
-    key, value = node.entries[0]
+    options = _parse_options(node, is_grant=is_grant)
+    key, value = subjects[0]
+    if key.text.startswith("@"):
+        return Group(_parse_group(key), _parse_exceptions(key, value), options.answer, options.when)
     call = parse_call(key)
-    if not isinstance(value, Mapping) or not value.entries:
-        fail(
-            value, f"expected the arguments of {call} as a mapping, found {kind_of(value)}", attempt=f"{call} alone for every use"
-        )
-    return _parse_conditions(call, value)
+    if not isinstance(value, Mapping) or (not value.entries and options == _Options()):
+        what = f"expected the arguments of {call} as a mapping, found {kind_of(value)}"
+        fail(value, what, attempt=f"{call} alone for every use")
+    if not value.entries:
+        return Rule(call, answer=options.answer, when=options.when)
+    return Rule(call, parse_conditions(call, value), options.answer, options.when)
 
 
-def _parse_conditions(call: str, node: Mapping) -> Rule:
-    known = find_arguments(call, ARCHITECTURES[0])
-    if known is None:
-        fail(node, f"the arguments of {call} are not known", attempt=f"{call} alone for every use")
-    conditions: list[Condition] = []
-    problems: list[Problem] = []
-    for key, value in node.entries:
-        try:
-            conditions.append(_parse_condition(call, _parse_argument(call, key, known), value))
-        except ProfileError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ProfileError(problems)
-    rule = Rule(call, tuple(sorted(conditions)))
-    if count_alternatives(rule) > MAX_ALTERNATIVES:
-        fail(
-            node, f"this rule has {count_alternatives(rule)} combinations of values", why=f"one rule may have {MAX_ALTERNATIVES}"
-        )
-    return rule
+def _parse_group(node: Scalar) -> str:
+    if not _GROUP.fullmatch(node.text):
+        why = "a group is the name of a file in policies/syscalls/, after an @"
+        fail(node, f"{node.text!r} cannot name a group", why=why)
+    return node.text[1:]
 
 
-def _parse_argument(call: str, key: Scalar, known: tuple[Argument, ...]) -> Argument:
-    for argument in known:
-        if argument.name == key.text:
-            return argument
-    names = [argument.name for argument in known]
-    has = f"{call} has {', '.join(names)}" if names else f"{call} takes no arguments"
-    fail(key, f"{call} has no argument {key.text!r}", why=has, attempt=did_you_mean(key.text, names))
-
-
-def _parse_condition(call: str, argument: Argument, node: Node) -> Condition:
-    if isinstance(node, Scalar):
-        return _condition(argument, argument.mask, [parse_value(node, call, argument)], node)
-    if not isinstance(node, Mapping) or len(node.entries) != 1:
-        fail(node, f"expected {_FORMS}, found {kind_of(node)}")
-    form, value = node.entries[0]
-    if form.text not in ("in", "none_of", "masked"):
-        fail(form, f"unknown condition {form.text!r}", attempt=did_you_mean(form.text, ("in", "none_of", "masked")) or _FORMS)
-    if not isinstance(value, Sequence) or not value.items:
-        fail(value, f"expected a list of values that is not empty, found {kind_of(value)}")
-    values = [parse_value(item, call, argument) for item in value.items]
-    match form.text:
-        case "in":
-            return _condition(argument, argument.mask, values, node)
-        case "none_of":
-            mask = 0
-            for item, flags in zip(value.items, values, strict=True):
-                if flags == 0:
-                    fail(item, "0 has no bits that could be clear")
-                mask |= flags
-            return _condition(argument, mask, [0], node)
-    if len(values) != 2:
-        fail(value, f"expected [mask, value], found {len(values)} values")
-    mask, wanted = values
-    if mask == 0:
-        fail(value.items[0], "a mask of 0 looks at nothing", attempt="leave this argument out")
-    if wanted & ~mask:
-        fail(value.items[1], f"{wanted:#x} has bits outside of the mask {mask:#x}", why="it could never match")
-    return _condition(argument, mask, [wanted], node)
-
-
-def _condition(argument: Argument, mask: int, values: list[int], node: Node) -> Condition:
-    if argument.is_pointer and (mask != argument.mask or values != [0]):
-        why = "the kernel reads what it points to later, when another thread may have changed it"
-        fail(node, f"{argument.name} is a pointer, which can be compared with 0 only", why=why)
-    return Condition(argument.name, mask, tuple(sorted(set(values))))
-
-
-def parse_value(node: Node, call: str, argument: Argument) -> int:
-    """A value of an argument, as the bits that the kernel sees. Negative numbers are taken as two's complement."""
-    value = 0
-    words = [word.strip() for word in text(node).split("|")]
-    for word in words:
-        value |= _parse_word(node, word, call, argument)
-    return value
-
-
-def _parse_word(node: Node, word: str, call: str, argument: Argument) -> int:
-    if _NUMBER.fullmatch(word):
-        number = int(word, 16 if "0x" in word else 10)
-    elif word in CONSTANTS:
-        number = CONSTANTS[word]
-        kinds = KINDS.get(f"{call}.{argument.name}", ())
-        if kinds and not word.startswith(kinds):
+def _parse_exceptions(key: Scalar, node: Node) -> tuple[str, ...]:
+    """`{but: [call, ...]}`, or an empty mapping."""
+    if not isinstance(node, Mapping):
+        fail(node, f"expected {{but: [call, ...]}} for {key.text}, found {kind_of(node)}", attempt=f'"{key.text}" alone')
+    found: list[str] = []
+    for name, value in node.entries:
+        if name.text != "but":
             fail(
-                node,
-                f"{word} is no value of {argument.name}",
-                why=f"values of {call}'s {argument.name} begin with {', '.join(kinds)}",
+                name,
+                f"{key.text}: a group has no arguments, found {name.text!r}",
+                attempt="but: [call, ...] for calls to leave out",
             )
-    else:
-        near = did_you_mean(word, CONSTANTS)
-        fail(node, f"unknown value {word!r}", attempt=near or "a number, or the name of a constant that all architectures share")
-    if not -(1 << (argument.bits - 1)) <= number <= argument.mask:
-        fail(node, f"{word} does not fit into {argument.name}", why=f"the kernel looks at {argument.bits} bits of it")
-    return number & argument.mask
+        if not isinstance(value, Sequence) or not value.items:
+            fail(value, f"expected a list of calls that is not empty, found {kind_of(value)}")
+        found += (parse_call(item) for item in value.items)
+    return tuple(sorted(set(found)))
 
 
-def parse_rules(node: Node) -> tuple[Said, ...]:
-    """The list of `allow` or `deny`; all wrong items are reported at once."""
+# ── options ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parse_options(node: Mapping, *, is_grant: bool) -> _Options:
+    answer = NO_ANSWER
+    actions = _ALLOWED if is_grant else _DENIED
+    action = node.get("action")
+    number = node.get("errno")
+    if action is not None:
+        word = text(action)
+        if word not in actions:
+            list_name = "allow" if is_grant else "deny"
+            attempt = did_you_mean(word, actions) or f"one of {', '.join(actions)}"
+            fail(action, f"{word!r} is no action of `{list_name}`", attempt=attempt)
+        answer = actions[word]
+    if number is not None:
+        if is_grant:
+            fail(number, "an allowed call answers for itself", attempt="the errno in `deny`, or in the section's own `errno`")
+        if action is not None and text(action) != "errno":
+            fail(number, f"{text(action)} answers no errno", attempt="action: errno, or no errno")
+        answer = bpf.RET_ERRNO | parse_errno(number)
+    when = node.get("when")
+    return _Options(answer, _parse_when(when) if when is not None else ALWAYS)
+
+
+def _parse_when(node: Node) -> When:
+    if not isinstance(node, Mapping) or not node.entries:
+        fail(node, f"expected conditions as in {{arch: x86_64}}, found {kind_of(node)}")
+    when: dict[str, object] = {}
+    for key, value in node.entries:
+        match key.text:
+            case "arch":
+                when["arches"] = tuple(sorted({_parse_arch(item) for item in _items(value)}))
+            case "kernel":
+                when["kernel"] = _parse_kernels(value)
+            case "capability" | "no_capability":
+                mask = 0
+                for item in _items(value):
+                    mask |= 1 << _parse_capability(item)
+                when["held" if key.text == "capability" else "unheld"] = mask
+            case _:
+                names = ("arch", "kernel", "capability", "no_capability")
+                fail(
+                    key, f"unknown condition {key.text!r}", attempt=did_you_mean(key.text, names) or f"one of {', '.join(names)}"
+                )
+    return When(**when)  # type: ignore[arg-type]
+
+
+def _items(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Sequence):
+        if not node.items:
+            fail(node, "an empty list holds for nothing")
+        return node.items
+    return (node,)
+
+
+def _parse_arch(node: Node) -> str:
+    name = text(node)
+    if name not in ARCHITECTURES:
+        fail(
+            node,
+            f"unknown architecture {name!r}",
+            attempt=did_you_mean(name, ARCHITECTURES) or f"one of {', '.join(ARCHITECTURES)}",
+        )
+    return name
+
+
+def _parse_kernels(node: Node) -> tuple[tuple[int, int], tuple[int, int]]:
+    since, below = (0, 0), (0, 0)
+    for item in _items(node):
+        found = _KERNEL.fullmatch(text(item))
+        if found is None:
+            fail(item, f"{text(item)!r} says nothing about a kernel", attempt='">=5.8" or "<6.1"')
+        version = (int(found[2]), int(found[3]))
+        if found[1] == ">=":
+            since = max(since, version)
+        else:
+            below = min(below, version) if below != (0, 0) else version
+    if below != (0, 0) and since >= below:
+        fail(node, "no kernel fulfils this")
+    return since, below
+
+
+def _parse_capability(node: Node) -> int:
+    name = text(node).removeprefix("CAP_")
+    if name not in Capability.__members__:
+        near = did_you_mean(f"CAP_{name}", [f"CAP_{known}" for known in Capability.__members__])
+        fail(node, f"unknown capability {text(node)!r}", attempt=near)
+    return int(Capability[name])
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parse_rules(node: Node, *, is_grant: bool) -> tuple[Said, ...]:
     if not isinstance(node, Sequence):
         fail(node, f"expected a list of rules, found {kind_of(node)}")
     said: list[Said] = []
     problems: list[Problem] = []
     for item in node.items:
         try:
-            said.append(Said(parse_rule(item), item.place))
+            said.append(Said(parse_rule(item, is_grant=is_grant), item.place))
         except ProfileError as error:
             problems.extend(error.problems)
     if problems:
         raise ProfileError(problems)
     return tuple(said)
+
+
+def parse_grants(node: Node) -> tuple[Said, ...]:
+    """The list of `allow`; all wrong items are reported at once."""
+    return _parse_rules(node, is_grant=True)
+
+
+def parse_denies(node: Node) -> tuple[Said, ...]:
+    """The list of `deny`; all wrong items are reported at once."""
+    return _parse_rules(node, is_grant=False)
 
 
 def parse_errno(node: Node) -> int:
@@ -197,6 +237,8 @@ def _parse_subject(node: Node) -> str:
     item = parse_rule(node)
     if isinstance(item, Rule) and not item.is_whole:
         fail(node, f"an answer is for every refused use of {item.call}", attempt=item.call)
+    if item.answer != NO_ANSWER or item.when != ALWAYS or (isinstance(item, Group) and item.but):
+        fail(node, "an answer is for a call or a group, without options")
     return f"@{item.name}" if isinstance(item, Group) else item.call
 
 
@@ -219,6 +261,25 @@ def parse_answers(node: Node) -> tuple[Said, ...]:
                 said.append(Said(Answer(number, _parse_subject(item)), item.place))
             except ProfileError as error:
                 problems.extend(error.problems)
+    if problems:
+        raise ProfileError(problems)
+    return tuple(said)
+
+
+_count = integer(most=(1 << 53) - 1)
+
+
+def parse_frequency(node: Node) -> tuple[Said, ...]:
+    """The mapping of `frequency`: {read: 1200, openat: 80}."""
+    if not isinstance(node, Mapping):
+        fail(node, f"expected a mapping of calls to counts, found {kind_of(node)}", attempt="{read: 1200, openat: 80}")
+    said: list[Said] = []
+    problems: list[Problem] = []
+    for key, value in node.entries:
+        try:
+            said.append(Said(Count(parse_call(key), _count(value)), key.place))
+        except ProfileError as error:
+            problems.extend(error.problems)
     if problems:
         raise ProfileError(problems)
     return tuple(said)

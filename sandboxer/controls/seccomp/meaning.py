@@ -8,12 +8,28 @@ lets everything through but its denies. Groups are files; this module sees them 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
+from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
 from sandboxer.controls.parse import did_you_mean
 from sandboxer.controls.room import Scope
-from sandboxer.controls.seccomp.rules import Answer, Group, Rule, includes
+from sandboxer.controls.seccomp.rules import (
+    ALWAYS,
+    NO_ANSWER,
+    Answer,
+    Count,
+    Group,
+    Rule,
+    Situation,
+    When,
+    action_of,
+    answered,
+    are_included,
+    overlaps,
+    upper_half_rule,
+)
 from sandboxer.errors import InternalError, Problem, ProfileError
 from sandboxer.model.place import Place, built_in
 from sandboxer.model.section import Said, Section
@@ -66,24 +82,47 @@ class Wall:
         return self._denied.get(call, ())
 
     def passes_whole(self, call: str) -> bool:
-        """Every use of the call passes."""
-        return any(rule.is_whole for rule in self.grants_of(call)) and not self.denies_of(call)
+        """Every use of the call passes, everywhere."""
+        return any(rule.is_whole and rule.when == ALWAYS for rule in self.grants_of(call)) and not self.denies_of(call)
 
     def passes_some(self, call: str) -> bool:
-        """Some use of the call may pass."""
-        denies = self.denies_of(call)
-        return any(not any(includes(deny, grant) for deny in denies) for grant in self.grants_of(call))
+        """Some use of the call may pass somewhere."""
+        denies = [rule for rule in self.denies_of(call) if rule.when == ALWAYS]
+        return any(not are_included(grant, denies) for grant in self.grants_of(call))
+
+    def at(self, situation: Situation) -> Wall:
+        """The wall with the rules that count there."""
+        return replace(
+            self,
+            grants=None if self.grants is None else _counting(self.grants, situation),
+            denies=_counting(self.denies, situation),
+        )
+
+
+def _counting(statements: tuple[Statement, ...], situation: Situation) -> tuple[Statement, ...]:
+    if all(item.rule.when is ALWAYS for item in statements):
+        return statements
+    kept = (item for item in statements if item.rule.when.holds(situation))
+    return _once(replace(item, rule=replace(item.rule, when=ALWAYS)) for item in kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the section means. `walls` begins with the profile's own; `answers` are pairs (call, errno), sorted."""
+    """What the section means. `walls` begins with the profile's own; `answers` are pairs (call, errno), sorted.
+
+    frequency: calls and how often they are made, for the order in which a filter looks; empty: all alike.
+    """
 
     walls: tuple[Wall, ...]
     answers: tuple[tuple[str, int], ...]
     default_errno: int
     backend: str
     log: bool
+    frequency: tuple[Count, ...] = ()
+
+    def at(self, situation: Situation) -> Settings:
+        """The settings with the rules that count there; nothing of it has a condition on host or capabilities any more."""
+        return replace(self, walls=tuple(wall.at(situation) for wall in self.walls))
 
     def passes_whole(self, call: str) -> bool:
         """Every use of the call is allowed."""
@@ -112,10 +151,12 @@ class _Expansion:
     def take(self, section: Section, group: str = "") -> None:
         """Take a section in; a group that is granted brings its denies and answers with it."""
         for item in section.said.get("allow", ()):
-            if isinstance(item.value, Group):
+            if not isinstance(item.value, Group):
+                self.grants.append(Statement(_as_rule(item), item.place, group))
+            elif item.value == Group(item.value.name):
                 self._enter(item.value.name, item.place)
             else:
-                self.grants.append(Statement(_as_rule(item), item.place, group))
+                self._edit(item.value, item.place)
         for item in section.said.get("deny", ()):
             self.denies += self._rules_of(item)
         for item in section.said.get("errno", ()):
@@ -126,6 +167,24 @@ class _Expansion:
         if found is not None and name not in self.entered:
             self.entered.add(name)
             self.take(found, name)
+
+    def _edit(self, group: Group, place: Place) -> None:
+        """Take in a group with changes: its own denies and answers come along, its grants without what is left out."""
+        inner = _Expansion(self.scope, problems=self.problems)
+        inner._enter(group.name, place)
+        for item in inner.grants:
+            if item.rule.call not in group.but:
+                rule = answered(item.rule, group.answer, group.when)
+                self.grants.append(Statement(rule, item.place, item.group))
+        self.denies += inner.denies
+        self.answers += inner.answers
+        self._check_exceptions(group, place, {item.rule.call for item in inner.grants})
+
+    def _check_exceptions(self, group: Group, place: Place, calls: set[str]) -> None:
+        for call in group.but:
+            if calls and call not in calls:
+                what = f"@{group.name} has no {call} that could be left out"
+                self.problems.append(Problem(what, where=place, attempt=did_you_mean(call, calls)))
 
     def _find(self, name: str, place: Place) -> Section | None:
         found = self.scope.groups.get(name)
@@ -138,19 +197,28 @@ class _Expansion:
         return found
 
     def _rules_of(self, item: Said) -> Iterator[Statement]:
-        if isinstance(item.value, Group):
-            for rule in self._allowed_by(item.value.name, item.place, frozenset()):
-                yield Statement(rule, item.place, item.value.name)
-        else:
+        if not isinstance(item.value, Group):
             yield Statement(_as_rule(item), item.place)
+            return
+        group = item.value
+        rules = tuple(self._allowed_by(group.name, item.place, frozenset()))
+        self._check_exceptions(group, item.place, {rule.call for rule in rules})
+        for rule in rules:
+            if rule.call not in group.but:
+                # What a grant answers (log) is nothing that a deny could answer.
+                plain = replace(rule, answer=NO_ANSWER)
+                yield Statement(answered(plain, group.answer, group.when), item.place, group.name)
 
     def _allowed_by(self, name: str, place: Place, above: frozenset[str]) -> Iterator[Rule]:
         section = self._find(name, place) if name not in above else None
         for item in section.said.get("allow", ()) if section else ():
-            if isinstance(item.value, Group):
-                yield from self._allowed_by(item.value.name, item.place, above | {name})
-            else:
+            if not isinstance(item.value, Group):
                 yield _as_rule(item)
+                continue
+            group = item.value
+            for rule in self._allowed_by(group.name, item.place, above | {name}):
+                if rule.call not in group.but:
+                    yield answered(rule, group.answer, group.when)
 
     def _answers_of(self, item: Said) -> Iterator[tuple[Answer, Place]]:
         answer = item.value
@@ -195,6 +263,33 @@ def _joined_answers(found: Iterable[tuple[Answer, Place]], problems: list[Proble
     return tuple(sorted({**BUILT_IN_ANSWERS, **explicit}.items()))
 
 
+def _can_meet(one: When, other: When) -> bool:
+    """Whether two conditions can hold in one situation."""
+    since = max(one.kernel[0], other.kernel[0])
+    below = min((bound for bound in (one.kernel[1], other.kernel[1]) if bound != (0, 0)), default=(1 << 30, 0))
+    arches = not one.arches or not other.arches or bool(set(one.arches) & set(other.arches))
+    return arches and since < below and not (one.held | other.held) & (one.unheld | other.unheld)
+
+
+def _check_errnos(wall: Wall) -> Iterator[Problem]:
+    """Two denies that say different error numbers for one use of a call."""
+    spoken = [item for item in wall.denies if item.rule.answer != NO_ANSWER and action_of(item.rule.answer) == bpf.RET_ERRNO]
+    for one, other in combinations(sorted(spoken, key=lambda item: item.place), 2):
+        a, b = one.rule, other.rule
+        if a.answer != b.answer and _can_meet(a.when, b.when) and overlaps(a, b):
+            here, there = (Errno(rule.answer & bpf.RET_DATA).name for rule in (b, a))
+            why = f"{here} here and {there} in {one.place.show()}"
+            yield Problem(
+                f"{b.call} would answer two things", where=other.place, why=why, attempt="one of the two, or uses that differ"
+            )
+
+
+def _strict(wall: Wall) -> Wall:
+    """The wall, refusing also what no compiler makes of an argument that a rule looks at."""
+    rules = (upper_half_rule(item.rule) for item in (*(wall.grants or ()), *wall.denies))
+    return replace(wall, denies=_once((*wall.denies, *(Statement(rule, wall.place) for rule in rules if rule))))
+
+
 def _check_launch(walls: tuple[Wall, ...]) -> Iterator[Problem]:
     """Say which wall keeps the launcher from starting the command."""
     own = walls[0]
@@ -219,12 +314,16 @@ def understand(section: Section, scope: Scope) -> Settings:
     problems: list[Problem] = []
     answers: list[tuple[Answer, Place]] = []
     walls: list[Wall] = []
-    layers = [(layer.name, layer.sections[NAME], layer.place) for layer in scope.layers if NAME in layer.sections]
-    for name, said, place in [("the profile", section, _place(section, NAME)), *layers]:
+    said_layers = ((layer.name, layer.place, layer.sections[NAME]) for layer in scope.layers if NAME in layer.sections)
+    layers = sorted(said_layers, key=lambda item: item[:2])
+    is_strict = section.values("strict") == (True,)
+    for name, place, said in [("the profile", _place(section, NAME), section), *layers]:
         expansion = _Expansion(scope)
         expansion.take(said)
         is_open = bool(walls) and "allow" not in said.said
-        walls.append(Wall(name, place, None if is_open else _once(expansion.grants), _once(expansion.denies)))
+        wall = Wall(name, place, None if is_open else _once(expansion.grants), _once(expansion.denies))
+        problems += _check_errnos(wall)
+        walls.append(_strict(wall) if is_strict or said.values("strict") == (True,) else wall)
         answers += expansion.answers
         problems += expansion.problems
     joined = _joined_answers(answers, problems)
@@ -237,6 +336,7 @@ def understand(section: Section, scope: Scope) -> Settings:
         walls=tuple(walls),
         answers=joined,
         default_errno=default.value if default and isinstance(default.value, int) else int(Errno.EPERM),
-        backend=str(backend.value) if backend else "libseccomp",
-        log=bool(log and log.value) or any(said.one("log") is not None and bool(said.values("log")[0]) for _, said, _ in layers),
+        backend=str(backend.value) if backend else "own",
+        log=bool(log and log.value) or any(said.values("log") == (True,) for _, _, said in layers),
+        frequency=tuple(sorted(item for item in section.values("frequency") if isinstance(item, Count))),
     )

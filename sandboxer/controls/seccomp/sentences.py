@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp.meaning import Settings, Wall
-from sandboxer.controls.seccomp.rules import CALLS, Rule, includes, overlaps, reduced
+from sandboxer.controls.seccomp.rules import CALLS, Rule, are_included, overlaps, reduced
 from sandboxer.controls.seccomp.words import show_rule
 
 
@@ -17,7 +17,7 @@ def _errno_name(number: int) -> str:
 
 def _allowed_parts(wall: Wall, call: str) -> tuple[Rule, ...]:
     denies = wall.denies_of(call)
-    return reduced(rule for rule in wall.grants_of(call) if not any(includes(deny, rule) for deny in denies))
+    return reduced(rule for rule in wall.grants_of(call) if not are_included(rule, denies))
 
 
 def count_allowed(settings: Settings, arch: str) -> str:
@@ -61,10 +61,9 @@ def _explain_layer(wall: Wall) -> Iterator[str]:
 def _covers(wall: Wall, old: tuple[Wall, ...], call: str) -> bool:
     """Whether some wall of `old` is at least as narrow as `wall` about a call, as far as single rules can tell."""
     return any(
-        all(any(includes(mine, rule) for mine in wall.grants_of(call)) for rule in _allowed_parts(theirs, call))
+        all(are_included(rule, wall.grants_of(call)) for rule in _allowed_parts(theirs, call))
         and all(
-            any(includes(deny, mine) for deny in theirs.denies_of(call))
-            or not any(overlaps(mine, rule) for rule in _allowed_parts(theirs, call))
+            are_included(mine, theirs.denies_of(call)) or not any(overlaps(mine, rule) for rule in _allowed_parts(theirs, call))
             for mine in wall.denies_of(call)
         )
         for theirs in old

@@ -1,21 +1,25 @@
 """The stack of filters that settings become, in the order of loading.
 
-For each wall one filter of its grants (everything else refused) and, where it denies parts of calls, one of its denies
-(everything else allowed); after them the closing filter. The kernel runs them all and takes the strictest answer, which is what
-a stack of walls means. All but the last let seccomp(2) pass, because it loads the next one; the last has the verdict of every
-wall on it.
+One filter for each wall, the profile's own last. The kernel runs them all and takes the strictest answer, which is what a stack
+of walls means. All but the last let seccomp(2) pass, because it loads the next one; the last has the verdict of every wall on it.
+Every stack is proven equal to the rules before anybody sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sandboxer.abi import bpf
-from sandboxer.controls.seccomp import backend_libseccomp
-from sandboxer.controls.seccomp.closing import LOADING_CALL, closing_filter
+from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.controls.seccomp.compiler import proof
+from sandboxer.controls.seccomp.compiler.diagram import LATE_CALLS, Forge, replaced, single_calls, whole_diagram
+from sandboxer.controls.seccomp.compiler.emit import Weigh, emit
+from sandboxer.controls.seccomp.compiler.program import Program, decode, encode
 from sandboxer.controls.seccomp.meaning import Settings, Wall
-from sandboxer.controls.seccomp.rules import Rule, includes
+from sandboxer.controls.seccomp.reference import strictest
+from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.place import Place
 
 
@@ -26,6 +30,7 @@ class Filter:
     purpose: str
     program: bytes
     place: Place
+    is_watched: bool = False
 
     @property
     def instructions(self) -> int:
@@ -33,34 +38,138 @@ class Filter:
         return len(self.program) // bpf.INSTRUCTION_BYTES
 
 
-def granted_rules(wall: Wall) -> tuple[Rule, ...]:
-    """The grants of a wall that no single deny takes away wholly."""
-    grants = wall.grants or ()
-    denies = [item.rule for item in wall.denies]
-    return tuple(item.rule for item in grants if not any(includes(deny, item.rule) for deny in denies))
+_UNSEEN = 1e-5
+HANDED_OVER = ("sendmmsg",)
+"""How the job's process gives its listener away, behind the filter that it listens to."""
 
 
-def denied_rules(wall: Wall) -> tuple[Rule, ...]:
-    """The denies that the filter of the grants does not cover: those of parts of calls, or all where everything is granted."""
-    return tuple(
-        item.rule for item in wall.denies if wall.grants is None or (wall.grants_of(item.rule.call) and not item.rule.is_whole)
+def compile_stack(settings: Settings, arch: str, *, is_watched: bool = False) -> tuple[Filter, ...]:
+    """The filters in the order of loading, proven.
+
+    settings: of one situation (`Settings.at`). is_watched: refused calls ask a listener instead of answering: one filter of all
+    walls that does so, and a small one after it that answers for the calls by which the listener is set up.
+    Raises: ProfileError if the rules do not fit; HostError as the libseccomp backend does; InternalError if the proof fails.
+    """
+    if is_watched:
+        filters = tuple(_watched(settings, arch))
+        proof.check_proof(settings, arch, [decode(item.program) for item in filters], _asked_of)
+        return filters
+    if settings.backend == "libseccomp":
+        from sandboxer.controls.seccomp.libseccomp.backend import compile_walls
+
+        made = compile_walls(settings, arch)
+        filters = tuple(Filter(purpose, program, wall.place) for purpose, program, wall in made)
+    else:
+        filters = tuple(_own(settings, arch))
+    proof.check_proof(settings, arch, [decode(item.program) for item in filters])
+    return filters
+
+
+def _own(settings: Settings, arch: str) -> Iterator[Filter]:
+    """The filters of our own emitter: a wall each, the profile's own last."""
+    own, *layers = settings.walls
+    weigh = weigher(settings, arch)
+    for wall in reversed(layers):
+        for program in _fitting(settings, [wall], arch, weigh, passed=LATE_CALLS):
+            yield Filter(f"what {wall.name} says", encode(program), wall.place)
+    for program in _fitting(settings, [own], arch, weigh, also=layers):
+        yield Filter(f"what {own.name} says", encode(program), own.place)
+
+
+def weigher(settings: Settings, arch: str) -> Weigh:
+    """How often numbers are asked for: as the profile says, else every call as often as another.
+
+    A number that nobody counted weighs a little all the same, so that no part of the tree grows without bound.
+    """
+    counts = {NUMBERS[arch][item.call]: item.count for item in settings.frequency if item.call in NUMBERS[arch]}
+    total = sum(counts.values())
+    known = sorted(NUMBERS[arch].values())
+
+    def weigh(low: int, high: int) -> float:
+        first, last = bisect_left(known, low), bisect_right(known, high)
+        counted = sum(counts.get(number, 0) for number in known[first:last]) / total if total else 0.0
+        return counted + _UNSEEN * (1 + last - first)
+
+    return weigh
+
+
+def _fitting(
+    settings: Settings,
+    walls: Sequence[Wall],
+    arch: str,
+    weigh: Weigh,
+    *,
+    passed: Sequence[str] = (),
+    also: Sequence[Wall] = (),
+) -> Iterator[Program]:
+    """The filter of these walls, or as many as it takes, each of which lets pass what another one decides."""
+    program = emit(whole_diagram(Forge(), settings, walls, arch, passed, also), weigh)
+    if len(program) <= bpf.MAX_INSTRUCTIONS:
+        yield program
+        return
+    tested = _calls_by_weight(walls)
+    half = _half(tested, len(program))
+    rest = [call for call in tested if call not in half]
+    if not half or not rest:
+        raise _too_long(len(program), walls[0].place)
+    # The last one of a stack is the one that speaks for the calls that load it.
+    yield from _fitting(settings, walls, arch, weigh, passed=(*passed, *rest, *LATE_CALLS))
+    yield from _fitting(settings, walls, arch, weigh, passed=(*passed, *half), also=also)
+
+
+def _calls_by_weight(walls: Sequence[Wall]) -> dict[str, int]:
+    """Calls that rules look into, and how many cases the rules have."""
+    found: dict[str, int] = {}
+    for wall in walls:
+        for item in (*(wall.grants or ()), *wall.denies):
+            if not item.rule.is_whole:
+                found[item.rule.call] = found.get(item.rule.call, 0) + len(item.rule.cases)
+    return found
+
+
+def _half(weights: dict[str, int], _: int) -> frozenset[str]:
+    total, taken = sum(weights.values()), 0
+    half: list[str] = []
+    for call in sorted(weights, key=lambda call: (-weights[call], call)):
+        if call not in LATE_CALLS and taken + weights[call] <= (total + 1) // 2:
+            half.append(call)
+            taken += weights[call]
+    return frozenset(half)
+
+
+def _too_long(count: int, place: Place) -> ProfileError:
+    why = f"it would have {count} instructions, and the kernel takes {bpf.MAX_INSTRUCTIONS}"
+    return ProfileError(
+        Problem(
+            "the rules about one system call are too many for a filter", where=place, why=why, attempt="fewer values in the rules"
+        )
     )
 
 
-def _wall_filters(wall: Wall, arch: str, errno: int) -> Iterator[Filter]:
-    refused = bpf.RET_ERRNO | errno
-    if wall.grants is not None:
-        rules = [rule for rule in granted_rules(wall) if rule.call != LOADING_CALL] + [Rule(LOADING_CALL)]
-        program = backend_libseccomp.compile_filter(arch, rules, matched=bpf.RET_ALLOW, default=refused)
-        yield Filter(f"what {wall.name} allows", program, wall.place)
-    denies = [rule for rule in denied_rules(wall) if rule.call != LOADING_CALL]
-    if denies:
-        program = backend_libseccomp.compile_filter(arch, denies, matched=refused, default=bpf.RET_ALLOW)
-        yield Filter(f"what {wall.name} denies", program, wall.place)
+# ── a watched stack ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def compile_stack(settings: Settings, arch: str) -> tuple[Filter, ...]:
-    """The filters in the order of loading. Raises ProfileError or HostError as the backend does."""
-    filters = [item for wall in settings.walls for item in _wall_filters(wall, arch, settings.default_errno)]
-    last = Filter("numbers without a name, and special answers", closing_filter(settings, arch), settings.walls[0].place)
-    return (*filters, last)
+def asked(answer: int) -> int:
+    """What a watched filter answers in place of this: a refused call asks the listener."""
+    return answer if answer & bpf.RET_ACTION in (bpf.RET_ALLOW, bpf.RET_LOG) else bpf.RET_USER_NOTIF
+
+
+def _asked_of(call: str, answer: int) -> int:
+    return answer if call in (*LATE_CALLS, *HANDED_OVER) else asked(answer)
+
+
+def _watched(settings: Settings, arch: str) -> Iterator[Filter]:
+    """One filter that asks about every refused call, for a process has one listener; and one for the calls that it lets pass."""
+    own = settings.walls[0]
+    late = (*LATE_CALLS, *HANDED_OVER)
+    forge = Forge()
+    diagrams = [whole_diagram(forge, settings, [wall], arch, late) for wall in settings.walls]
+    merged = diagrams[0]
+    for diagram in diagrams[1:]:
+        merged = forge.joined(merged, diagram, lambda a, b: strictest((a, b)))
+    asking = emit(replaced(forge, merged, asked), weigher(settings, arch))
+    if len(asking) > bpf.MAX_INSTRUCTIONS:
+        raise _too_long(len(asking), own.place)
+    answering = emit(single_calls(Forge(), settings, arch, late))
+    yield Filter("ask about what is refused", encode(asking), own.place, is_watched=True)
+    yield Filter(f"answer for {', '.join(late)}", encode(answering), own.place)

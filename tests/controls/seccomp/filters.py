@@ -16,6 +16,7 @@ from sandboxer.abi import bpf
 from sandboxer.controls import seccomp
 from sandboxer.controls.room import Scope
 from sandboxer.controls.seccomp.meaning import Settings
+from sandboxer.controls.seccomp.rules import Situation
 from sandboxer.controls.seccomp.stack import compile_stack
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.node import Mapping as MappingNode
@@ -96,7 +97,7 @@ def meaning(text: str, *layer_texts: str, **groups: str) -> Settings:
 
 def programs(settings: Settings, arch: str = "x86_64") -> tuple[bytes, ...]:
     """The filters in the order of loading."""
-    return tuple(item.program for item in compile_stack(settings, arch))
+    return tuple(item.program for item in compile_stack(settings.at(Situation(arch)), arch))
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

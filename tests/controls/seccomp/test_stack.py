@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sandboxer.abi import bpf
 from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.controls.seccomp import bits
 from sandboxer.controls.seccomp.meaning import Settings
+from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.rules import Condition, Rule, find_arguments
 from sandboxer.controls.seccomp.words import show_rule
-from sandboxer.verify.reference import decide
 from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import MINIMAL, meaning, programs
 
@@ -137,14 +138,15 @@ def conditions(draw: st.DrawFn, call: str, argument: str) -> Condition:
     full = next(a.mask for a in find_arguments(call, "x86_64") or () if a.name == argument)
     mask = draw(st.sampled_from([full, 1, 3, 6, 0x8001, full & ~1, full & HIGH | 1]))
     values = draw(st.sets(POINT_VALUES, min_size=1, max_size=3))
-    return Condition(argument, mask, tuple(sorted({value & mask for value in values})))
+    return Condition(argument, mask, bits.normal(((value & mask, value & mask) for value in values), mask))
 
 
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
     call = draw(st.sampled_from(sorted(CALLS)))
     names = draw(st.sets(st.sampled_from(CALLS[call]))) if CALLS[call] else set()
-    return Rule(call, tuple(draw(conditions(call, name)) for name in sorted(names)))
+    drawn = (draw(conditions(call, name)) for name in sorted(names))
+    return Rule(call, (tuple(condition for condition in drawn if bits.complement(condition.ranges, condition.mask)),))
 
 
 def as_yaml(rule: Rule) -> str:
@@ -152,12 +154,9 @@ def as_yaml(rule: Rule) -> str:
     if rule.is_whole:
         return rule.call
     parts = []
-    for condition in rule.conditions:
-        full = next(a.mask for a in find_arguments(rule.call, "x86_64") or () if a.name == condition.argument)
-        if condition.mask == full:
-            parts.append(f"{condition.argument}: {{in: {list(map(str, condition.values))}}}")
-        else:
-            parts.append(f"{condition.argument}: {{masked: ['{condition.mask}', '{condition.values[0]}']}}")
+    for condition in rule.cases[0]:
+        ranges = ", ".join(f"{{range: ['{low}', '{high}']}}" for low, high in condition.ranges)
+        parts.append(f"{condition.argument}: {{masked: ['{condition.mask}', {{any: [{ranges}]}}]}}")
     return f"{{{rule.call}: {{{', '.join(parts)}}}}}"
 
 

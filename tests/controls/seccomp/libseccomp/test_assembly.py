@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandboxer.abi import bpf
-from sandboxer.controls.seccomp.assembly import (
-    Program,
+from sandboxer.controls.seccomp.compiler.program import Program
+from sandboxer.controls.seccomp.libseccomp.assembly import (
     answer,
     encode,
     jump_past,
@@ -17,7 +17,6 @@ from sandboxer.controls.seccomp.assembly import (
     when_matching,
     when_within,
 )
-from sandboxer.controls.seccomp.rules import Comparison
 from sandboxer.errors import ProfileError
 from sandboxer.verify.simulate import Call, run_filter
 
@@ -54,12 +53,12 @@ def test_jump_past_skips_what_follows() -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [(5, 1), (5 | 1 << 32, 0), (4, 0)])
 def test_when_matching_looks_at_both_halves_of_a_wide_argument(value: int, expected: int) -> None:
-    program = when_matching((Comparison(2, (1 << 64) - 1, 5),), refuse(1)) + ALLOW
+    program = when_matching(((2, (1 << 64) - 1, ((5, 5),)),), refuse(1)) + ALLOW
     assert errno(program, 0, 0, 0, value) == expected
 
 
 def test_when_matching_needs_all_comparisons() -> None:
-    both = (Comparison(0, 0xFF, 1), Comparison(5, 0xFF00000000, 0x200000000))
+    both = ((0, 0xFF, ((1, 1),)), (5, 0xFF00000000, ((0x200000000, 0x200000000),)))
     program = when_matching(both, refuse(1)) + ALLOW
     assert errno(program, 0, 0xF01, 0, 0, 0, 0, 2 << 32) == 1
     assert errno(program, 0, 0xF01, 0, 0, 0, 0, 3 << 32) == 0

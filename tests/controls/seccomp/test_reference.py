@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandboxer.abi import bpf
-from sandboxer.verify.reference import decide
+from sandboxer.controls.seccomp.reference import decide
 from tests.controls.seccomp.filters import MINIMAL, meaning
 
 

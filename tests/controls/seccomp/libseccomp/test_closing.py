@@ -6,7 +6,7 @@ import pytest
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NEWEST, NUMBERS
-from sandboxer.controls.seccomp.closing import closing_filter, decided_calls, unnamed_ranges
+from sandboxer.controls.seccomp.libseccomp.closing import closing_filter, decided_calls, unnamed_ranges
 from sandboxer.controls.seccomp.rules import ARCHITECTURES
 from sandboxer.verify.simulate import Call, run_filter
 from tests.controls.seccomp.filters import MINIMAL, meaning

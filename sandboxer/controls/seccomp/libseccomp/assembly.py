@@ -5,33 +5,22 @@ Every decision is `if equal, go on; else jump to the end of this part` with a lo
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
 
 from sandboxer.abi import bpf
-from sandboxer.controls.seccomp.rules import Alternative, Comparison
+from sandboxer.controls.seccomp.compiler import program as instructions
+from sandboxer.controls.seccomp.compiler.program import Instruction, Program
+from sandboxer.controls.seccomp.libseccomp.blocks import Comparison, comparisons
+from sandboxer.controls.seccomp.rules import Test
 from sandboxer.errors import Problem, ProfileError
 
 _HALF = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One struct sock_filter."""
-
-    code: int
-    k: int
-    on_true: int = 0
-    on_false: int = 0
-
-
-Program = tuple[Instruction, ...]
-
-
 def answer(action: int) -> Program:
     """End with this verdict."""
-    return (Instruction(bpf.RET_K, action),)
+    return (Instruction(bpf.RET_K, 0, 0, action),)
 
 
 def refuse(errno: int) -> Program:
@@ -41,30 +30,30 @@ def refuse(errno: int) -> Program:
 
 def load(offset: int) -> Program:
     """Load a word of seccomp_data."""
-    return (Instruction(bpf.LD_W_ABS, offset),)
+    return (Instruction(bpf.LD_W_ABS, 0, 0, offset),)
 
 
 def when_equal(value: int, then: Program) -> Program:
     """Run `then` if the loaded word is `value`, else pass it by."""
-    return (Instruction(bpf.JMP_JEQ_K, value, 1, 0), Instruction(bpf.JMP_JA, len(then)), *then)
+    return (Instruction(bpf.JMP_JEQ_K, 1, 0, value), Instruction(bpf.JMP_JA, 0, 0, len(then)), *then)
 
 
 def when_within(low: int, high: int, then: Program) -> Program:
     """Run `then`, which must end, if the loaded word is from `low` to `high`; `then` may have 254 instructions."""
-    return (Instruction(bpf.JMP_JGE_K, low, 0, len(then) + 1), Instruction(bpf.JMP_JGT_K, high, len(then), 0), *then)
+    return (Instruction(bpf.JMP_JGE_K, 0, len(then) + 1, low), Instruction(bpf.JMP_JGT_K, len(then), 0, high), *then)
 
 
 def unless_equal(value: int, then: Program) -> Program:
     """Run `then`, which must end, if the loaded word is not `value`; `then` may have 255 instructions."""
-    return (Instruction(bpf.JMP_JEQ_K, value, len(then), 0), *then)
+    return (Instruction(bpf.JMP_JEQ_K, len(then), 0, value), *then)
 
 
 def jump_past(rest: Program) -> Program:
     """Go on behind `rest`, which follows."""
-    return (Instruction(bpf.JMP_JA, len(rest)),)
+    return (Instruction(bpf.JMP_JA, 0, 0, len(rest)),)
 
 
-def _halves(test: Comparison) -> Iterable[tuple[int, int, int]]:
+def _halves(test: Comparison) -> Iterator[tuple[int, int, int]]:
     """(offset, mask, value) for each half of the argument that the comparison looks at."""
     for shift, offset in ((0, 0), (32, 4)):
         mask = test.mask >> shift & _HALF
@@ -72,20 +61,24 @@ def _halves(test: Comparison) -> Iterable[tuple[int, int, int]]:
             yield bpf.DATA_ARGS + 8 * test.index + offset, mask, test.value >> shift & _HALF
 
 
-def when_matching(alternative: Alternative, then: Program) -> Program:
-    """Run `then` if all comparisons hold, else pass it by. Leaves another word loaded."""
-    for test in reversed(alternative):
-        for offset, mask, value in reversed(tuple(_halves(test))):
-            masked = () if mask == _HALF else (Instruction(bpf.ALU_AND_K, mask),)
-            then = (*load(offset), *masked, *when_equal(value, then))
-    return then
+def when_matching(tests: Sequence[Test], then: Program) -> Program:
+    """Run `then` if all tests pass, else pass it by. Leaves another word loaded."""
+    found: Program = ()
+    for row in itertools.product(*(comparisons(test) for test in tests)):
+        part = then
+        for test in reversed(row):
+            for offset, mask, value in reversed(tuple(_halves(test))):
+                masked = () if mask == _HALF else (Instruction(bpf.ALU_AND_K, 0, 0, mask),)
+                part = (*load(offset), *masked, *when_equal(value, part))
+        found += part
+    return found
 
 
 def encode(program: Program) -> bytes:
     """The program as an array of struct sock_filter. Raises ProfileError if it is longer than the kernel takes."""
     if len(program) > bpf.MAX_INSTRUCTIONS:
         raise too_long(len(program))
-    return b"".join(struct.pack("<HBBI", step.code, step.on_true, step.on_false, step.k) for step in program)
+    return instructions.encode(program)
 
 
 def too_long(count: int) -> ProfileError:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.controls.seccomp.assembly import (
-    Program,
+from sandboxer.controls.seccomp.compiler.program import Program
+from sandboxer.controls.seccomp.libseccomp.assembly import (
     answer,
     encode,
     jump_past,
@@ -27,7 +27,7 @@ from sandboxer.controls.seccomp.assembly import (
     when_within,
 )
 from sandboxer.controls.seccomp.meaning import Settings, Wall
-from sandboxer.controls.seccomp.rules import alternatives, find_number
+from sandboxer.controls.seccomp.rules import find_number, tests_of
 
 LOADING_CALL = "seccomp"
 
@@ -52,15 +52,15 @@ def _verdict(wall: Wall, call: str, arch: str, refused: Program) -> Program:
     """End with `refused` if the wall refuses this use of the call, else go on."""
     denied: Program = ()
     for deny in wall.denies_of(call):
-        for alternative in alternatives(deny, arch):
-            denied += when_matching(alternative, refused)
+        for case in deny.cases:
+            denied += when_matching(tests_of(call, case, arch), refused)
     grants = wall.grants_of(call)
     if any(grant.is_whole for grant in grants):
         return denied
     allowed = refused
     for grant in grants:
-        for alternative in alternatives(grant, arch):
-            allowed = when_matching(alternative, jump_past(allowed)) + allowed
+        for case in grant.cases:
+            allowed = when_matching(tests_of(call, case, arch), jump_past(allowed)) + allowed
     return denied + allowed
 
 

@@ -1,0 +1,252 @@
+"""Settings as a decision diagram: what a filter looks at, in which order, and what it answers.
+
+A node looks at one word of seccomp_data under one mask and has a child for each range of what it may see; a leaf is an answer.
+Equal nodes are one object, and adjacent ranges with one child are one range, so tests and answers that several calls have in
+common are there once. Words come in a fixed order: the architecture, the number, then the arguments, the upper half ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from sandboxer.abi import bpf
+from sandboxer.controls.seccomp.bits import Ranges
+from sandboxer.controls.seccomp.meaning import Settings, Wall
+from sandboxer.controls.seccomp.reference import FOREIGN, UNKNOWN, in_order, names_of, strictest
+from sandboxer.controls.seccomp.rules import Case, tests_of
+
+WORD = 0xFFFFFFFF
+View = tuple[int, int, int]
+"""What a node looks at: (place in the order, offset in seccomp_data, mask)."""
+ARCH: View = (-2, bpf.DATA_ARCH, WORD)
+NUMBER: View = (-1, bpf.DATA_NR, WORD)
+
+
+class Node:
+    """Children by ranges: `lows[i]` is where the range of `children[i]` begins; the first begins at 0."""
+
+    __slots__ = ("children", "lows", "view")
+
+    def __init__(self, view: View, lows: tuple[int, ...], children: tuple[Diagram, ...]) -> None:
+        self.view = view
+        self.lows = lows
+        self.children = children
+
+    def pieces(self) -> Iterator[Piece]:
+        """Where each range begins, and its child."""
+        return zip(self.lows, self.children, strict=True)
+
+
+Diagram = Node | int
+"""A node, or an answer (SECCOMP_RET_* with its data)."""
+Piece = tuple[int, Diagram]
+"""(where a range begins, what it leads to); the next piece's begin ends it."""
+
+
+class Forge:
+    """Makes nodes, each once."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[View, tuple[int, ...], tuple[int, ...]], Node] = {}
+
+    def node(self, view: View, pieces: Iterable[Piece]) -> Diagram:
+        """A node for pieces in order; its only child where all pieces lead to one."""
+        lows: list[int] = []
+        children: list[Diagram] = []
+        for low, child in pieces:
+            if lows and low == lows[-1]:  # an empty range
+                lows.pop()
+                children.pop()
+            if children and _same(children[-1], child):
+                continue
+            lows.append(low)
+            children.append(child)
+        if len(children) == 1:
+            return children[0]
+        key = (view, tuple(lows), tuple(child if isinstance(child, int) else -id(child) for child in children))
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = Node(view, tuple(lows), tuple(children))
+        return found
+
+    def where(self, view: View, ranges: Ranges, inside: Diagram, outside: Diagram) -> Diagram:
+        """`inside` where the word under the mask is in the ranges, else `outside`."""
+        pieces: list[Piece] = [(0, outside)]
+        for low, high in ranges:
+            pieces.append((low, inside))
+            if high < WORD:
+                pieces.append((high + 1, outside))
+        return self.node(view, pieces)
+
+    def over(self, test: Diagram, answer: int, below: Diagram) -> Diagram:
+        """`answer` where the test leads to 1, else what `below` leads to."""
+        if isinstance(test, int):
+            return answer if test else below
+        if isinstance(below, int) or test.view < below.view:
+            pieces = [(low, self.over(child, answer, below)) for low, child in test.pieces()]
+            return self.node(test.view, pieces)
+        if below.view < test.view:
+            pieces = [(low, self.over(test, answer, child)) for low, child in below.pieces()]
+            return self.node(below.view, pieces)
+        return self.node(test.view, [(low, self.over(a, answer, b)) for low, a, b in _side_by_side(test, below)])
+
+    def joined(self, one: Diagram, other: Diagram, choose: Callable[[int, int], int]) -> Diagram:
+        """Both at once: where they lead to two answers, the chosen one."""
+        if isinstance(one, int) and isinstance(other, int):
+            return choose(one, other)
+        if isinstance(one, Node) and isinstance(other, Node) and one.view == other.view:
+            return self.node(one.view, [(low, self.joined(a, b, choose)) for low, a, b in _side_by_side(one, other)])
+        if isinstance(other, int) or (isinstance(one, Node) and one.view < other.view):
+            assert isinstance(one, Node)
+            return self.node(one.view, [(low, self.joined(a, other, choose)) for low, a in one.pieces()])
+        return self.node(other.view, [(low, self.joined(one, b, choose)) for low, b in other.pieces()])
+
+
+def _same(one: Diagram, other: Diagram) -> bool:
+    return one is other or (isinstance(one, int) and isinstance(other, int) and one == other)
+
+
+def _side_by_side(one: Node, other: Node) -> Iterator[tuple[int, Diagram, Diagram]]:
+    """The pieces of two nodes about one view, cut where either is cut."""
+    i = j = 0
+    low = 0
+    while True:
+        yield low, one.children[i], other.children[j]
+        after_one = one.lows[i + 1] if i + 1 < len(one.lows) else WORD + 1
+        after_other = other.lows[j + 1] if j + 1 < len(other.lows) else WORD + 1
+        low = min(after_one, after_other)
+        if low > WORD:
+            return
+        i += after_one == low
+        j += after_other == low
+
+
+# ── one call ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _half(index: int, is_upper: bool, mask: int) -> View:
+    # Masks that look at all come first, so that most is decided by them.
+    return (index * 2 + (not is_upper), bpf.DATA_ARGS + 8 * index + 4 * is_upper, mask)
+
+
+def _test(forge: Forge, index: int, mask: int, ranges: Ranges, rest: Diagram) -> Diagram:
+    """`rest` where (argument & mask) is in the ranges, else 0: as tests on the two halves that the kernel shows.
+
+    A number is in a range if its upper half lies between the upper halves of the ends, or is one of them and the lower half
+    goes along.
+    """
+    upper, lower = mask >> 32, mask & WORD
+    if not upper:
+        return forge.where(_half(index, False, lower), ranges, rest, 0)
+    cuts = {0}
+    for low, high in ranges:
+        cuts |= {low >> 32, (low >> 32) + 1, high >> 32, (high >> 32) + 1}
+    pieces: list[Piece] = []
+    for cut in sorted(cut for cut in cuts if cut <= upper):
+        # All numbers with this upper half are asked alike, up to the next cut.
+        first, last = cut << 32, cut << 32 | lower
+        within = tuple((max(low, first) & WORD, min(high, last) & WORD) for low, high in ranges if low <= last and high >= first)
+        is_all = bool(within) and within[0][0] == 0 and within[-1][1] == lower and len(within) == 1
+        child: Diagram = 0
+        if is_all:
+            child = rest
+        elif within:
+            child = forge.where(_half(index, False, lower), within, rest, 0)
+        pieces.append((cut, child))
+    return forge.node(_half(index, True, upper), pieces)
+
+
+def _case(forge: Forge, call: str, case: Case, arch: str) -> Diagram:
+    """1 where the case holds, else 0. The tests are nested from the last word to the first."""
+    found: Diagram = 1
+    for index, mask, ranges in sorted(tests_of(call, case, arch), key=lambda test: (test[0], test[1]), reverse=True):
+        one = _test(forge, index, mask, ranges, 1)
+        found = forge.joined(one, found, lambda a, b: a & b)
+    return found
+
+
+def call_diagram(forge: Forge, wall: Wall, call: str, arch: str, refused: int) -> Diagram:
+    """What one wall answers to the uses of a call."""
+    found: Diagram = refused
+    # What the reference looks at first is laid on last.
+    for rule, answer in reversed(in_order(wall, call, refused)):
+        for case in rule.cases:
+            found = forge.over(_case(forge, call, case, arch), answer, found)
+    return found
+
+
+# ── all calls ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def number_pieces(answers: Callable[[str], Diagram], arch: str, unknown: Diagram, foreign: Diagram) -> Iterator[Piece]:
+    """A piece for each known number and for each gap between them."""
+    names = names_of(arch)
+    following = 0
+    for number in sorted(names):
+        if number > following:
+            yield following, unknown
+        yield number, answers(names[number])
+        following = number + 1
+    yield following, unknown
+    if arch == "x86_64":
+        yield bpf.X32_BIT, foreign
+        yield bpf.NO_NUMBER, unknown
+
+
+def whole_diagram(
+    forge: Forge, settings: Settings, walls: Sequence[Wall], arch: str, passed: Iterable[str] = (), also: Sequence[Wall] = ()
+) -> Diagram:
+    """What the filter of some walls answers to every call of every architecture.
+
+    passed: calls that it lets through whole, because a later filter decides about them. also: further walls whose verdict on
+    just these calls it has to give.
+    """
+    let_through = frozenset(passed)
+
+    def answer(call: str) -> Diagram:
+        if call in let_through:
+            return bpf.RET_ALLOW
+        return walls_diagram(forge, settings, (*walls, *(also if call in LATE_CALLS else ())), call, arch)
+
+    numbers = forge.node(NUMBER, number_pieces(answer, arch, UNKNOWN, FOREIGN))
+    native = bpf.AUDIT_ARCH[arch]
+    return forge.node(ARCH, [(0, FOREIGN), (native, numbers), (native + 1, FOREIGN)])
+
+
+def walls_diagram(forge: Forge, settings: Settings, walls: Sequence[Wall], call: str, arch: str) -> Diagram:
+    """What several walls answer to the uses of a call: the strictest answer, of equal actions the first wall's."""
+    refused = bpf.RET_ERRNO | settings.errno_of(call)
+    found = call_diagram(forge, walls[0], call, arch, refused)
+    for wall in walls[1:]:
+        found = forge.joined(found, call_diagram(forge, wall, call, arch, refused), lambda a, b: strictest((a, b)))
+    return found
+
+
+def single_calls(forge: Forge, settings: Settings, arch: str, calls: Sequence[str]) -> Diagram:
+    """What all walls answer to these calls; every other call passes."""
+
+    def answer(call: str) -> Diagram:
+        return walls_diagram(forge, settings, settings.walls, call, arch) if call in calls else bpf.RET_ALLOW
+
+    numbers = forge.node(NUMBER, number_pieces(answer, arch, bpf.RET_ALLOW, bpf.RET_ALLOW))
+    native = bpf.AUDIT_ARCH[arch]
+    return forge.node(ARCH, [(0, bpf.RET_ALLOW), (native, numbers), (native + 1, bpf.RET_ALLOW)])
+
+
+LATE_CALLS = ("seccomp",)
+"""What loads the filters: every filter but the last lets it pass, and the last one has the verdict of all walls on it."""
+
+
+def replaced(forge: Forge, diagram: Diagram, change: Callable[[int], int]) -> Diagram:
+    """The diagram with other answers."""
+    known: dict[int, Diagram] = {}
+
+    def walk(at: Diagram) -> Diagram:
+        if isinstance(at, int):
+            return change(at)
+        found = known.get(id(at))
+        if found is None:
+            found = known[id(at)] = forge.node(at.view, [(low, walk(child)) for low, child in at.pieces()])
+        return found
+
+    return walk(diagram)
