@@ -9,12 +9,13 @@ from sandboxer.model.place import Place
 
 
 class Status(Enum):
-    """How much of a statement holds on this host."""
+    """How much of a statement holds on this host. LEFT_OPEN: it holds, and another way to the same end is open."""
 
     ENFORCED = "enforced"
     WEAKENED = "weakened"
     REFUSED = "refused"
     UNUSED = "unused"
+    LEFT_OPEN = "left open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sandboxer.abi.errnos import Errno
 from sandboxer.controls.parse import boolean, name_in, one
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.seccomp import sentences
-from sandboxer.controls.seccomp.findings import find_unused
+from sandboxer.controls.seccomp.findings import find_findings
 from sandboxer.controls.seccomp.grammar import parse_answers, parse_denies, parse_errno, parse_frequency, parse_grants
 from sandboxer.controls.seccomp.meaning import NAME, Settings
 from sandboxer.controls.seccomp.meaning import understand as find_meaning
@@ -185,7 +185,7 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if mine.log and "log" in scene.host.seccomp_actions:
         flags |= bpf.FILTER_FLAG_LOG
     steps = tuple(Step(LoadFilter(U32(flags), Blob(item.program)), Stage.FILTER, NAME, item.place) for item in filters)
-    return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_unused(here)))
+    return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_findings(here)))
 
 
 def _line(settings: Settings, filters: tuple[Filter, ...], arch: str) -> Line:

@@ -1,11 +1,12 @@
-"""What can be said against rules that are not wrong: denies that remove nothing, grants that a deny takes away whole."""
+"""What can be said against rules that are not wrong: those that do nothing, and denies beside which another way stays open."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandboxer.abi.equivalents import BY_RING, FAMILIES, RING
 from sandboxer.controls.seccomp.meaning import NAME, Settings, Statement, Wall
-from sandboxer.controls.seccomp.rules import includes, overlaps
+from sandboxer.controls.seccomp.rules import are_included, overlaps, rank
 from sandboxer.controls.seccomp.words import show_rule
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line, Status
@@ -28,25 +29,68 @@ def idle_denies(wall: Wall) -> Iterator[tuple[Place, str]]:
 
 
 def shadowed_grants(wall: Wall) -> Iterator[tuple[Place, str, Place]]:
-    """Grants of which a deny in the same file leaves nothing, with the place of that deny.
+    """Grants of which the denies in the same file leave nothing, with the place of the first such deny.
 
     What comes from another file, or through a group, is no mistake: to take away a part of it is what denies are for.
     """
     for grant in wall.grants or ():
-        for deny in wall.denies:
-            if not grant.group and grant.place.file == deny.place.file and includes(deny.rule, grant.rule):
-                yield grant.place, show_rule(grant.rule), deny.place
-                break
+        near = [deny for deny in wall.denies if deny.rule.call == grant.rule.call and deny.place.file == grant.place.file]
+        if not grant.group and near and are_included(grant.rule, [deny.rule for deny in near]):
+            guilty = (deny.place for deny in near if overlaps(deny.rule, grant.rule))
+            yield grant.place, show_rule(grant.rule), min(guilty)
 
 
-def find_unused(settings: Settings) -> tuple[Line, ...]:
-    """A line of the report for each rule that does nothing."""
+def repeated_rules(statements: tuple[Statement, ...]) -> Iterator[tuple[Place, str, Place]]:
+    """Rules that can never decide anything, because others of the same list in the same file say as much already."""
+    by_call: dict[tuple[str, str], list[Statement]] = {}
+    for item in statements:
+        if not item.group:
+            by_call.setdefault((item.rule.call, item.place.file), []).append(item)
+    for same in by_call.values():
+        for item in same if len(same) > 1 else ():
+            others = [other for other in same if other is not item and rank(other.rule.answer) <= rank(item.rule.answer)]
+            others = [other for other in others if other.rule.when == item.rule.when]
+            if others and are_included(item.rule, [other.rule for other in others]):
+                yield item.place, show_rule(item.rule), min(other.place for other in others)
+
+
+def open_ways(wall: Wall, settings: Settings) -> Iterator[tuple[Place, str, str, Place]]:
+    """(place of a deny, what stays allowed in words, the call that is left, its place): denies beside which another way is open.
+
+    Only denies of single calls that take something away: who denies a group has chosen what belongs together. A call that is
+    allowed in part only was thought about.
+    """
+    grants = {item.rule.call: item.place for item in sorted(wall.grants or (), key=lambda item: item.place, reverse=True)}
+    denied = {item.rule.call: item for item in sorted(wall.denies, key=lambda item: item.place, reverse=True) if not item.group}
+    for call, deny in sorted(denied.items()):
+        if wall.grants is not None and call not in grants:
+            continue
+        for deed, family in FAMILIES.items():
+            for other in family if call in family else ():
+                if other != call and settings.passes_whole(other):
+                    what = f"{other} stays allowed, which can {deed} as {call} does"
+                    yield deny.place, what, other, grants.get(other, wall.place)
+        if call in BY_RING and all(settings.passes_some(ring) for ring in RING):
+            what = f"{RING[0]} stays allowed, and a ring does what {call} does"
+            yield deny.place, what, RING[0], grants.get(RING[0], wall.place)
+
+
+def find_findings(settings: Settings) -> tuple[Line, ...]:
+    """A line of the report for each rule that does nothing, and for each way that a deny leaves open."""
     lines = []
     for wall in settings.walls:
         for place, subject in idle_denies(wall):
             why = f"{wall.name} allows nothing of it"
             lines.append(Line(NAME, Status.UNUSED, f"the deny of {subject} removes nothing", why=why, place=place))
-        for place, subject, deny in shadowed_grants(wall):
-            why = f"{deny.show()} denies all of it"
+        for place, subject, other in shadowed_grants(wall):
+            why = f"{other.show()} denies all of it"
             lines.append(Line(NAME, Status.UNUSED, f"the grant of {subject} allows nothing", why=why, place=place))
+        for verb, statements in (("grant", wall.grants or ()), ("deny", wall.denies)):
+            for place, subject, other in repeated_rules(statements):
+                why = f"{other.show()} says as much already"
+                lines.append(Line(NAME, Status.UNUSED, f"the {verb} of {subject} adds nothing", why=why, place=place))
+        for place, what, left, there in open_ways(wall, settings):
+            attempt = f"deny {left} too, or nothing"
+            why = f"{there.show()} allows it"
+            lines.append(Line(NAME, Status.LEFT_OPEN, what, why=why, attempt=attempt, place=place))
     return tuple(lines)

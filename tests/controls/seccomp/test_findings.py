@@ -1,16 +1,20 @@
-"""Rules that do nothing are named with their places; rules that do something are not."""
+"""Rules that do nothing, and ways that a deny leaves open, are named with their places; rules that do their work are not."""
 
 from __future__ import annotations
 
-from sandboxer.controls.seccomp.findings import find_unused
+from sandboxer.controls.seccomp.findings import find_findings
 from sandboxer.model.report import Status
 from tests.controls.seccomp.filters import MINIMAL, meaning
 
 
 def found(text: str, *layers: str, **groups: str) -> list[str]:
-    lines = find_unused(meaning(text, *layers, **groups))
-    assert all(line.status is Status.UNUSED and line.place is not None for line in lines)
-    return [line.what for line in lines]
+    lines = find_findings(meaning(text, *layers, **groups))
+    assert all(line.place is not None for line in lines)
+    return [line.what for line in lines if line.status is Status.UNUSED]
+
+
+def left_open(text: str, *layers: str) -> list[str]:
+    return [line.what for line in find_findings(meaning(text, *layers)) if line.status is Status.LEFT_OPEN]
 
 
 def test_deny_that_removes_nothing_is_found() -> None:
@@ -41,3 +45,60 @@ def test_deny_of_what_another_file_grants_is_no_mistake() -> None:
     groups = {"mine": "allow: [getpid]"}
     assert found('allow: [execve, exit_group, "@mine"]\ndeny: [getpid]', **groups) == []
     assert found("allow: [execve, exit_group, getpid]\ndeny: [getpid]") == ["the grant of getpid allows nothing"]
+
+
+def test_grant_that_several_denies_take_away_together_is_found() -> None:
+    allow = "allow: [execve, exit_group, {socket: {family: {in: [AF_UNIX, AF_INET]}}}]"
+    both = "deny: [{socket: {family: AF_UNIX}}, {socket: {family: AF_INET}}]"
+    assert found(f"{allow}\n{both}") == ["the grant of socket(family AF_UNIX or AF_INET) allows nothing"]
+    assert found(f"{allow}\ndeny: [{{socket: {{family: AF_UNIX}}}}]") == []
+
+
+def test_rule_that_others_say_already_is_found() -> None:
+    text = "allow: [execve, exit_group, socket, {socket: {family: AF_UNIX}}]"
+    assert found(text) == ["the grant of socket(family AF_UNIX) adds nothing"]
+    assert found("allow: [execve, exit_group, {socket: {family: AF_INET}}, {socket: {family: AF_UNIX}}]") == []
+    ranges = "allow: [execve, exit_group, {kill: {sig: {lt: 5}}}, {kill: {sig: {ge: 5}}}, {kill: {sig: 9}}]"
+    assert found(ranges) == ["the grant of kill(sig 9) adds nothing"]
+
+
+def test_stricter_answer_for_a_part_is_no_repetition() -> None:
+    deny = "deny: [socket, {socket: {family: AF_ALG}, action: kill_process}]"
+    assert found(f"allow: [execve, exit_group]\n{deny}") == [
+        "the deny of socket removes nothing",
+        "the deny of socket(family AF_ALG) -> kill the process removes nothing",
+    ]
+
+
+def test_equivalent_call_that_stays_open_is_found_with_both_places() -> None:
+    line = find_findings(meaning("allow: [execve, exit_group, openat, openat2]\ndeny: [openat]"))[-1]
+    assert line.status is Status.LEFT_OPEN
+    assert line.what == "openat2 stays allowed, which can open a file as openat does"
+    assert line.place is not None
+    assert line.place.show() == "test.yaml:2:8"
+    assert line.why == "test.yaml:1:37 allows it"
+
+
+def test_deny_of_a_part_beside_an_open_equivalent_is_found() -> None:
+    allow = "allow: [execve, exit_group, kill, tgkill]"
+    assert left_open(f"{allow}\ndeny: [{{kill: {{sig: 9}}}}]") == ["tgkill stays allowed, which can send a signal as kill does"]
+    assert left_open(f"{allow}\ndeny: [{{kill: {{sig: 9}}}}, {{tgkill: {{sig: 9}}}}]") == []
+
+
+def test_ring_beside_a_denied_call_is_found() -> None:
+    allow = "allow: [execve, exit_group, connect, io_uring_setup, io_uring_enter]"
+    assert left_open(f"{allow}\ndeny: [connect]") == ["io_uring_setup stays allowed, and a ring does what connect does"]
+    assert left_open("allow: [execve, exit_group, connect]\ndeny: [connect]") == []
+
+
+def test_layer_of_denies_is_told_of_open_ways_too() -> None:
+    allow = "allow: [execve, exit_group, unlink, unlinkat, rmdir]"
+    assert left_open(allow, "deny: [unlink]") == [
+        "unlinkat stays allowed, which can remove a name as unlink does",
+        "rmdir stays allowed, which can remove a name as unlink does",
+    ]
+    assert left_open(allow, "deny: [unlink, unlinkat, rmdir]") == []
+
+
+def test_denied_group_was_chosen_whole() -> None:
+    assert left_open('allow: [execve, exit_group, "@process", "@debug"]\ndeny: ["@debug"]') == []
