@@ -38,6 +38,7 @@ __all__ = [
     "mentions",
     "need",
     "settings",
+    "situation",
     "traits",
     "understand",
     "widens",
@@ -167,6 +168,11 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
     return tuple(lacks)
 
 
+def situation(scene: Scene) -> Situation:
+    """What the conditions of rules are asked about."""
+    return Situation(scene.host.arch, scene.host.kernel, scene.capabilities)
+
+
 def lower(settings: object, scene: Scene) -> Lowered:
     """One LoadFilter for each filter of the stack, in the order of loading, as the last ops of all."""
     mine = _typed(settings)
@@ -179,7 +185,7 @@ def lower(settings: object, scene: Scene) -> Lowered:
         raise InternalError(
             [Problem(f"the layer {layer.name} was not understood by {NAME}", where=layer.place) for layer in unseen]
         )
-    here = mine.at(Situation(scene.host.arch, scene.host.kernel, scene.capabilities))
+    here = mine.at(situation(scene))
     filters = compile_stack(here, scene.host.arch)
     flags = bpf.FILTER_FLAG_SPEC_ALLOW
     if mine.log and "log" in scene.host.seccomp_actions:

@@ -74,7 +74,7 @@ class Forge:
         pieces: list[Piece] = [(0, outside)]
         for low, high in ranges:
             pieces.append((low, inside))
-            if high < WORD:
+            if high < view[2]:
                 pieces.append((high + 1, outside))
         return self.node(view, pieces)
 
