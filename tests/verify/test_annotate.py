@@ -26,36 +26,39 @@ EXPECTED = """
     0000  load arch
     0001  if arch == x86_64: go on, else kill the process
     0002  load nr
-    0003  if nr >= 186 gettid: go on, else 0013
-    0004  if nr >= 337: go on, else 0010
-    0005  if nr >= 472: go on, else 0008
-    0006  if nr >= 0x40000000: go on, else ENOSYS
-    0007  if nr == 0xffffffff: ENOSYS, else kill the process
-    0008  if nr >= 424 pidfd_send_signal: go on, else ENOSYS
-    0009  if nr == 435 clone3: ENOSYS, else EPERM
-    0010  if nr >= 236: go on, else 0012
-    0011  if nr == 236: ENOSYS, else EPERM
-    0012  if nr == 231 exit_group: allow, else EPERM                          test.yaml:1
-    0013  if nr >= 59 execve: go on, else 0024                                test.yaml:1
-    0014  if nr >= 134: go on, else 0023
-    0015  if nr >= 156: go on, else 0021
-    0016  if nr >= 174: go on, else 0020
-    0017  if nr >= 177: go on, else 0019
-    0018  if nr == 179 quotactl: EPERM, else ENOSYS
-    0019  if nr == 174: ENOSYS, else EPERM
-    0020  if nr == 156: ENOSYS, else EPERM
-    0021  if nr == 134: ENOSYS, else EPERM
-    0022  ENOSYS
-    0023  if nr == 59 execve: allow, else EPERM                               test.yaml:1
-    0024  if nr == 41 socket: go on, else EPERM                               test.yaml:1
-    0025  load socket.family
-    0026  if socket.family >= AF_AX25: EPERM, else go on                      test.yaml:1
-    0027  if socket.family == AF_UNSPEC: EPERM, else go on                    test.yaml:1
-    0028  load socket.type
-    0029  if socket.type & SOCK_NONBLOCK: allow, else EPERM                   test.yaml:1
-    0030  allow
-    0031  EPERM
-    0032  kill the process
+    0003  if nr >= 186 gettid: go on, else 0015
+    0004  if nr >= 337: go on, else 0011
+    0005  if nr >= 436 close_range: go on, else 0009
+    0006  if nr >= 472: go on, else EPERM
+    0007  if nr >= 0x40000000: go on, else ENOSYS
+    0008  if nr >= 0xffffffff: ENOSYS, else kill the process
+    0009  if nr >= 435 clone3: ENOSYS, else go on
+    0010  if nr >= 424 pidfd_send_signal: EPERM, else ENOSYS
+    0011  if nr >= 237 mbind: EPERM, else go on
+    0012  if nr >= 231 exit_group: go on, else EPERM                          test.yaml:1
+    0013  if nr >= 232 epoll_wait: go on, else allow
+    0014  if nr >= 236: ENOSYS, else EPERM
+    0015  if nr >= 60 exit: go on, else 0025
+    0016  if nr >= 134: go on, else EPERM
+    0017  if nr >= 157 prctl: go on, else 0022
+    0018  if nr >= 174: go on, else EPERM
+    0019  if nr >= 177: go on, else 0021
+    0020  if nr == 179 quotactl: EPERM, else ENOSYS
+    0021  if nr >= 175 init_module: EPERM, else ENOSYS
+    0022  if nr >= 135 personality: go on, else ENOSYS
+    0023  if nr >= 156: ENOSYS, else EPERM
+    0024  ENOSYS
+    0025  if nr >= 41 socket: go on, else EPERM                               test.yaml:1
+    0026  if nr >= 59 execve: allow, else go on                               test.yaml:1
+    0027  if nr >= 42 connect: EPERM, else go on
+    0028  load socket.family
+    0029  if socket.family >= AF_UNIX: go on, else EPERM                      test.yaml:1
+    0030  if socket.family >= AF_AX25: EPERM, else go on                      test.yaml:1
+    0031  load socket.type
+    0032  if socket.type & SOCK_NONBLOCK: allow, else EPERM                   test.yaml:1
+    0033  allow
+    0034  EPERM
+    0035  kill the process
 """
 
 

@@ -6,16 +6,18 @@ what leads to it. A target that would be out of reach gets a stepping stone, a c
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sandboxer.abi import bpf
 from sandboxer.controls.seccomp.compiler.diagram import NUMBER, WORD, Diagram, Node
 from sandboxer.controls.seccomp.compiler.program import Instruction, Program
 
 MAX_JUMP = 255
-_CHAIN = 1
-"""So many single values within a range are asked for ahead of halving it. More of them make a shorter program and longer ways."""
+_NEAR = 1
+"""So many cuts on each side of the middle are tried."""
 
 Weigh = Callable[[int, int], float]
 """How often numbers from the first to the last are asked for."""
@@ -49,65 +51,54 @@ class _Piece:
     child: Diagram
     weight: float
 
-    @property
-    def is_single(self) -> bool:
-        return self.low == self.high
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Neighbouring pieces that lead to one child but for a few single values."""
-
-    low: int
-    weight: float
-    tree: _Tree
-
-
-def _run_length(pieces: Sequence[_Piece], begin: int, base: Diagram) -> int:
-    """How many pieces from `begin` on lead to `base` or are single values, of which a run holds only a few."""
-    singles = 0
-    for count, piece in enumerate(pieces[begin:]):
-        if _is(piece.child, base):
-            continue
-        singles += 1
-        if not piece.is_single or singles > _CHAIN:
-            return count
-    return len(pieces) - begin
-
 
 def _is(one: Diagram, other: Diagram) -> bool:
     return one is other or (isinstance(one, int) and one == other)
 
 
-def _runs(pieces: Sequence[_Piece]) -> list[_Run]:
-    found = []
-    begin = 0
-    while begin < len(pieces):
-        bases = [piece.child for piece in pieces[begin : begin + 2]]
-        length, base = max(((_run_length(pieces, begin, base), base) for base in bases), key=lambda pair: pair[0])
-        taken = pieces[begin : begin + max(length, 1)]
-        tree: _Tree = base if length else taken[0].child
-        # The value that is asked for most is asked first, so it is put on last.
-        for piece in sorted(taken, key=lambda piece: piece.weight):
-            if not _is(piece.child, base):
-                tree = _Single(piece.low, piece.child, tree)
-        found.append(_Run(taken[0].low, sum(piece.weight for piece in taken), tree))
-        begin += len(taken)
-    return found
+class _Search:
+    """The search tree over the pieces of a node that takes the fewest comparisons, as often as each piece is asked for.
 
+    Ranges are cut in two near the middle of their weight. The best of a few cuts is as good as the best of all, within a percent.
+    """
 
-def _tree(runs: Sequence[_Run]) -> _Tree:
-    """A search tree over the runs, halved by weight."""
-    if len(runs) == 1:
-        return runs[0].tree
-    total = sum(run.weight for run in runs)
-    passed, best, at = 0.0, float("inf"), 1
-    for number, run in enumerate(runs[:-1], 1):
-        passed += run.weight
-        imbalance = abs(total - 2 * passed)
-        if imbalance < best:
-            best, at = imbalance, number
-    return _Split(runs[at].low, _tree(runs[:at]), _tree(runs[at:]))
+    def __init__(self, pieces: Sequence[_Piece]) -> None:
+        self.pieces = pieces
+        self.weights = [0.0, *accumulate(piece.weight for piece in pieces)]
+        self.known: dict[tuple[int, int], tuple[float, _Tree]] = {}
+
+    def tree(self) -> _Tree:
+        """The whole tree."""
+        return self.best(0, len(self.pieces) - 1)[1]
+
+    def best(self, first: int, last: int) -> tuple[float, _Tree]:
+        """(comparisons by weight, tree) for the pieces from the first to the last."""
+        found = self.known.get((first, last))
+        if found is None:
+            found = self.known[first, last] = self.find(first, last)
+        return found
+
+    def find(self, first: int, last: int) -> tuple[float, _Tree]:
+        """The same, without looking whether it is known."""
+        begin, end = self.pieces[first], self.pieces[last]
+        weight = self.weights[last + 1] - self.weights[first]
+        if first == last:
+            return 0.0, begin.child
+        middle = self.pieces[first + 1]
+        if last - first == 2 and middle.low == middle.high and _is(begin.child, end.child):
+            return weight, _Single(middle.low, middle.child, begin.child)
+        cuts = []
+        for cut in self.cuts(first, last, self.weights[first] + weight / 2):
+            low_cost, low = self.best(first, cut - 1)
+            high_cost, high = self.best(cut, last)
+            cuts.append((low_cost + high_cost + weight, cut, _Split(self.pieces[cut].low, low, high)))
+        cost, _, tree = min(cuts, key=lambda item: item[:2])
+        return cost, tree
+
+    def cuts(self, first: int, last: int, half: float) -> range:
+        """Where to cut: the piece at which the upper part begins."""
+        near = bisect_left(self.weights, half, first + 1, last + 1)
+        return range(max(first + 1, near - _NEAR), min(last, near + _NEAR) + 1)
 
 
 class _Writer:
@@ -168,8 +159,7 @@ class _Writer:
         if len(node.lows) == 2 and mask != WORD and node.lows[1] <= mask & -mask:
             self.jump(bpf.JMP_JSET_K, mask, node.children[1], node.children[0])
         else:
-            tree = _tree(_runs(self.pieces(node)))
-            self.write(tree)
+            self.write(_Search(self.pieces(node)).tree())
             if mask != WORD:
                 self.code.append(Instruction(bpf.ALU_AND_K, 0, 0, mask))
         self.code.append(Instruction(bpf.LD_W_ABS, 0, 0, offset))
