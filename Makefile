@@ -2,11 +2,12 @@
 #
 #   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
-#   make bench   side by side with other sandboxes                                make fuzz    the plan reader, bounded
+#   make bench   side by side with other sandboxes                                make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
 
 BIN := .venv/bin
 FUZZ_SECONDS ?= 60
+FILTER_SECONDS ?= 20
 TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
@@ -46,6 +47,7 @@ fuzz: setup
 	@$(MAKE) -s --no-print-directory -C sandboxer/launcher/c fuzz OUT=$(CURDIR)/build/fuzz/plan_reader
 	@build/fuzz/plan_reader -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/ build/fuzz/corpus fuzz/plan_reader/corpus
+	@$(BIN)/python -m fuzz.filters.compare --seconds $(FILTER_SECONDS)
 
 docs: setup
 	@$(BIN)/python scripts/profile_reference.py
