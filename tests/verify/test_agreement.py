@@ -92,6 +92,29 @@ def test_kernel_and_interpreter_agree_in_bulk(helper: Path, record_property: Cal
     record_property("numbers", f"{asked:,} cases over {stacks}, 0 mismatches, {asked / seconds:,.0f} a second")
 
 
+PAIRS = [
+    (one, other)
+    for one in STACKS
+    for other in STACKS
+    if (one.settings.backend, other.settings.backend) == BACKENDS and set(one.names) == set(other.names)
+]
+
+
+@needs("x86_64")
+@pytest.mark.parametrize(("own", "other"), PAIRS, ids=str)
+def test_own_filters_in_the_kernel_answer_as_those_of_libseccomp(helper: Path, own: Stack, other: Stack) -> None:
+    """What one of two compilers forgot to compare, the other one's values find."""
+    both = (*own.programs, *other.programs)
+    rows = make_rows(both, plain_numbers(both), cases=1_000_000)
+    outcome = ask(own.programs, Questions(rows=rows), helper=helper, interpreted=other.programs)
+    assert outcome.mismatches == 0, str(outcome.first)
+    assert min(outcome.tally["passed"], outcome.tally["errno"]) > 10_000
+
+
+def test_both_compilers_are_compared() -> None:
+    assert len(PAIRS) == sum(stack.settings.backend == "libseccomp" for stack in STACKS) > 2
+
+
 def test_every_profile_is_among_the_stacks() -> None:
     assert sorted(name for stack in shipped_stacks() for name in stack.names) == sorted(PROFILES * len(BACKENDS))
 
