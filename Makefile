@@ -2,14 +2,16 @@
 #
 #   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
-#   make bench   side by side with other sandboxes                                make fuzz    the plan reader, bounded
+#   make bench   sandboxes and filters, side by side                              make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
 
 BIN := .venv/bin
 FUZZ_SECONDS ?= 60
+FILTER_SECONDS ?= 20
 TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+FILTER_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git nodejs perl procps
 BENCH_PACKAGES := bubblewrap runc firejail systemd-container
 
@@ -37,7 +39,8 @@ format: setup
 
 bench: setup
 	@scripts/setup $(BENCH_PACKAGES)
-	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS); status=$$?; \
+		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && exit $$status
 
 # The seeds are read and never written: what a run finds worth keeping goes to build/.
 fuzz: setup
@@ -46,6 +49,7 @@ fuzz: setup
 	@$(MAKE) -s --no-print-directory -C sandboxer/launcher/c fuzz OUT=$(CURDIR)/build/fuzz/plan_reader
 	@build/fuzz/plan_reader -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/ build/fuzz/corpus fuzz/plan_reader/corpus
+	@$(BIN)/python -m fuzz.filters.compare --seconds $(FILTER_SECONDS)
 
 docs: setup
 	@$(BIN)/python scripts/profile_reference.py

@@ -1,12 +1,14 @@
 """What every test may rely on: signals have their default dispositions, however the tests were started.
 
 A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Children inherit that, and the launcher keeps to it:
-it does not forward what its caller ignores.
+it does not forward what its caller ignores. Numbers that a test records as `numbers` stand under the results.
 """
 
 from __future__ import annotations
 
 import signal
+
+import pytest
 
 RESET = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 
@@ -18,3 +20,11 @@ def pytest_configure() -> None:
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted; under several workers their own output is not shown."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "numbers":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
