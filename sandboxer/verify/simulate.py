@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from sandboxer.abi import bpf
 
 _WORD = 0xFFFFFFFF
+_SHIFTS, _DIVISIONS = (0x64, 0x74), (0x34, 0x3C)
+_DATA_BYTES = 64  # sizeof(struct seccomp_data)
 _SOURCE_X = 0x08
 
 _ALU: dict[int, Callable[[int, int], int]] = {
@@ -21,8 +23,8 @@ _ALU: dict[int, Callable[[int, int], int]] = {
     0x24: lambda a, b: a * b,
     0x44: lambda a, b: a | b,
     0x54: lambda a, b: a & b,
-    0x64: lambda a, b: a << b if b < 32 else 0,
-    0x74: lambda a, b: a >> b if b < 32 else 0,
+    0x64: lambda a, b: a << (b & 31),
+    0x74: lambda a, b: a >> (b & 31),
     0xA4: lambda a, b: a ^ b,
 }
 _JUMP: dict[int, Callable[[int, int], bool]] = {
@@ -84,7 +86,13 @@ class _Machine:
     data: bytes
     a: int = 0
     x: int = 0
-    memory: list[int] = field(default_factory=lambda: [0] * 16)
+    memory: dict[int, int] = field(default_factory=dict)
+
+    def stored(self, at: int) -> int:
+        """A word of memory that was written before."""
+        if at not in self.memory:
+            raise BadFilter(f"reads memory {at} before it is written")
+        return self.memory[at]
 
     def store(self, code: int, k: int) -> bool:
         """Run a load, a store or a transfer; False if `code` is none."""
@@ -97,10 +105,14 @@ class _Machine:
                 self.a = k
             case 0x01:
                 self.x = k
+            case 0x80:
+                self.a = _DATA_BYTES
+            case 0x81:
+                self.x = _DATA_BYTES
             case 0x60:
-                self.a = self.memory[k]
+                self.a = self.stored(k)
             case 0x61:
-                self.x = self.memory[k]
+                self.x = self.stored(k)
             case 0x02:
                 self.memory[k] = self.a
             case 0x03:
@@ -135,7 +147,13 @@ def run_filter(program: bytes, call: Call) -> Verdict:
         elif code & ~_SOURCE_X in _JUMP:
             at += on_true if _JUMP[code & ~_SOURCE_X](machine.a, operand) else on_false
         elif code & ~_SOURCE_X in _ALU:
+            if code in _SHIFTS and k > 31:
+                raise BadFilter(f"instruction {at - 1} shifts by {k}")
             machine.a = _ALU[code & ~_SOURCE_X](machine.a, operand) & _WORD
+        elif code in _DIVISIONS:
+            if not operand:
+                return Verdict(bpf.RET_KILL_THREAD, executed)  # by K the kernel does not load it
+            machine.a //= operand
         elif code == 0x84:
             machine.a = -machine.a & _WORD
         elif not machine.store(code, k):
