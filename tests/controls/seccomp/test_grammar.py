@@ -29,7 +29,7 @@ def error(text: str) -> str:
         ("{socket: {family: {in: [AF_INET6, AF_INET]}}}", Rule("socket", (Condition("family", 0xFFFFFFFF, (2, 10)),))),
         ("{clone: {clone_flags: {none_of: [CLONE_NEWUSER]}}}", Rule("clone", (Condition("clone_flags", 0x10000000, (0,)),))),
         ("{mknod: {mode: {masked: [S_IFMT, S_IFREG]}}}", Rule("mknod", (Condition("mode", 0xF000, (0x8000,)),))),
-        ('{mmap: {prot: "PROT_READ|PROT_EXEC"}}', Rule("mmap", (Condition("prot", (1 << 64) - 1, (5,)),))),
+        ('{mmap: {prot: "PROT_READ|PROT_EXEC"}}', Rule("mmap", (Condition("prot", 0xFFFFFFFF, (5,)),))),
         ('{ioctl: {cmd: "0x5412"}}', Rule("ioctl", (Condition("cmd", 0xFFFFFFFF, (0x5412,)),))),
         ("{openat: {dfd: -100}}", Rule("openat", (Condition("dfd", 0xFFFFFFFF, (0xFFFFFF9C,)),))),
         ("{read: {buf: 0}}", Rule("read", (Condition("buf", (1 << 64) - 1, (0,)),))),
