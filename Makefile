@@ -12,7 +12,7 @@ TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
-TEST_PACKAGES := clang libclang-rt-dev g++ git nodejs perl procps
+TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
 BENCH_PACKAGES := bubblewrap runc firejail systemd-container
 
 .DEFAULT_GOAL := setup

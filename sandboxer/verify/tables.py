@@ -1,9 +1,10 @@
 """Makes sandboxer/abi/syscalls_table.py and arguments_table.py. A developer runs it when a new kernel is out.
 
-    python -m sandboxer.verify.tables --formats FORMATS
+    python -m sandboxer.verify.tables --formats FORMATS --linux VERSION
 
-FORMATS is `cat /sys/kernel/tracing/events/syscalls/*/format`, of the newest kernel at hand. The numbers come from the PyPI
-package `system-calls` (MIT), which need be installed for this only. What a kernel of that build does not trace is in `GAPS`.
+FORMATS is `cat /sys/kernel/tracing/events/syscalls/sys_enter_*/format`, of the newest kernel at hand, and --linux its
+version. The numbers come from the PyPI package `system-calls` (MIT), which need be installed for this only. What a kernel of
+that build does not trace, and the 32-bit ABIs, are in prototypes.py.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from importlib import metadata
 from pathlib import Path
+
+from sandboxer.verify.prototypes import BODILESS, DEPENDENT, DROPPED, GAPS, RENAMED, SWAPPED, X32, prototypes_of_i386
 
 ABI = Path(__file__).resolve().parent.parent / "abi"
 
@@ -22,49 +25,21 @@ TABLES = {"x86_64": "x86_64", "aarch64": "arm64", "riscv64": "riscv64", "i386": 
 
 _FORMAT = re.compile(r"^\tfield:(?P<type>.+?)(?P<name>\w+);\s+offset:\d+;\s+size:\d+;", re.MULTILINE)
 _WIDTHS = {
-    32: "int unsigned|unsigned int|int|unsigned|u32|__u32|__s32|pid_t|uid_t|gid_t|qid_t|key_t|key_serial_t|mqd_t|timer_t|"
-    "clockid_t|rwf_t|enum landlock_rule_type",
+    32: "int unsigned|unsigned int|int|unsigned|u32|__u32|__s32|pid_t|compat_pid_t|uid_t|gid_t|qid_t|key_t|key_serial_t|"
+    "mqd_t|timer_t|clockid_t|rwf_t|enum landlock_rule_type",
     16: "umode_t",
     64: "unsigned long|long|size_t|loff_t|off_t|__u64|u64|aio_context_t",
 }
 _BITS = {word: bits for bits, words in _WIDTHS.items() for word in words.split("|")}
 _POINTERS = ("cap_user_header_t", "cap_user_data_t")
 
-# Tracefs names the kernel's function, the table the entry point.
-RENAMED = {
-    "newfstat": "fstat",
-    "newlstat": "lstat",
-    "newstat": "stat",
-    "newuname": "uname",
-    "sendfile64": "sendfile",
-    "umount": "umount2",
-}
 
-# Calls that kernels without CONFIG_MODULES, CONFIG_KEXEC and so on do not trace, and newer ones. Source: include/linux/syscalls.h
-# and the SYSCALL_DEFINE of each. Absent on purpose: calls without a body (epoll_ctl_old, get_thread_area on x86_64, ...).
-GAPS = {
-    "delete_module": "name_user:* flags:32",
-    "finit_module": "fd:32 uargs:* flags:32",
-    "init_module": "umod:* len:64 uargs:*",
-    "kexec_file_load": "kernel_fd:32 initrd_fd:32 cmdline_len:64 cmdline_ptr:* flags:64",
-    "kexec_load": "entry:64 nr_segments:64 segments:* flags:64",
-    "listns": "req:* ns_ids:* nr_ns_ids:64 flags:32",
-    "lookup_dcookie": "cookie64:64 buf:* len:64",
-    "map_shadow_stack": "addr:64 size:64 flags:32",
-    "riscv_flush_icache": "start:64 end:64 flags:64",
-    "riscv_hwprobe": "pairs:* pair_count:64 cpusetsize:64 cpus:* flags:32",
-    "rseq_slice_yield": "",
-    "uprobe": "",
-    "uretprobe": "",
-}
-
-# The prototype says 64 bits and the body drops the upper half. Source: kernel/fork.c (lower_32_bits), mm/mmap.c (fget takes an
-# unsigned int), mm/mempolicy.c (int lmode), kernel/ptrace.c (find_get_task_by_vpid takes a pid_t).
-DROPPED = {("clone", "clone_flags"): 32, ("mmap", "fd"): 32, ("mbind", "mode"): 32, ("ptrace", "pid"): 32}
-
-# CONFIG_CLONE_BACKWARDS swaps the last two.
-BACKWARDS = "clone_flags:32 newsp:64 parent_tidptr:* tls:64 child_tidptr:*"
-BY_ARCH = {"aarch64": {"clone": BACKWARDS}, "riscv64": {"clone": BACKWARDS}}
+_MEANING = """\
+`name:bits` for each argument in order, by the width that the kernel looks at; `name:*` is a pointer, of 32 bits on i386. Names
+are those of x86-64 everywhere. A call that is not here has no arguments that anybody stated; UNSTATED says why. DEPENDENT names
+arguments of which the kernel looks at all 64 bits for some commands of the call and at fewer for others. BY_ARCH holds what
+differs from ARGUMENTS. i386 and x32 are there to show denied calls and to read foreign profiles: filters end a process that
+makes such a call before any rule is asked.""".splitlines()
 
 
 def bits_of(c_type: str) -> str:
@@ -75,16 +50,22 @@ def bits_of(c_type: str) -> str:
     return str(_BITS[plain])
 
 
-def parse_formats(text: str) -> dict[str, str]:
-    """Argument texts (`fd:32 buf:* count:64`) by call, from the text of tracefs formats."""
+def parse_formats(text: str, *, dropped: Container[tuple[str, str]] = DROPPED) -> dict[str, str]:
+    """Argument texts (`fd:32 buf:* count:64`) by call, from the text of tracefs formats.
+
+    dropped: (call, argument) whose upper half the body drops.
+    """
     found: dict[str, str] = {}
-    for block in text.split("name: sys_enter_")[1:]:
+    for block in re.split(r"^name: ", text, flags=re.MULTILINE)[1:]:
         name, rest = block.split("\n", 1)
+        if not name.startswith("sys_enter_"):
+            continue
+        name = name.removeprefix("sys_enter_")
         words = []
         for field in _FORMAT.finditer(rest):
             if field["name"].startswith(("common_", "__syscall")):
                 continue
-            bits = str(DROPPED.get((name, field["name"]), "")) or bits_of(field["type"])
+            bits = "32" if (name, field["name"]) in dropped else bits_of(field["type"])
             words.append(f"{field['name']}:{bits}")
         found[RENAMED.get(name, name)] = " ".join(words)
     return found
@@ -122,37 +103,52 @@ def show_syscalls(linux: str, numbers: Mapping[str, Mapping[str, int]]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def show_arguments(arguments: Mapping[str, str], names: frozenset[str]) -> str:
+def by_architecture(arguments: Mapping[str, str], numbers: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, str]]:
+    """What differs from `arguments`, by architecture."""
+    i386 = prototypes_of_i386(sorted(numbers["i386"]), arguments)
+    return {**SWAPPED, "i386": i386, "x32": {call: text for call, text in X32.items() if call in numbers["x32"]}}
+
+
+def show_arguments(arguments: Mapping[str, str], linux: str, numbers: Mapping[str, Mapping[str, int]]) -> str:
     """The text of abi/arguments_table.py; calls that no table names are left out."""
+    names = frozenset().union(*(table for arch, table in numbers.items() if arch not in ("i386", "x32")))
     lines = [
-        '"""Arguments of system calls. Generated by sandboxer/verify/tables.py from the kernel\'s own prototypes; do not edit.',
+        '"""Arguments of system calls. Generated by sandboxer/verify/tables.py; do not edit.',
         "",
-        "`name:bits` for each argument in order, by the width that the kernel looks at; `name:*` is a pointer. A call that is",
-        "not here has arguments that nobody stated. BY_ARCH holds what differs from ARGUMENTS.",
+        f"Source: the trace events of Linux {linux}, and sandboxer/verify/prototypes.py for what that does not trace.",
+        "",
+        *_MEANING,
         '"""',
         "",
         "from typing import Final",
         "",
+        f'LINUX: Final = "{linux}"',
+        "",
         "ARGUMENTS: Final[dict[str, str]] = {",
     ]
     lines += [f'    "{name}": "{text}",' for name, text in sorted(arguments.items()) if name in names]
+    lines += ["}", "", "UNSTATED: Final[dict[str, str]] = {"]
+    lines += [f'    "{name}": "{reason}",' for name, reason in BODILESS.items()]
+    lines += ["}", "", "DEPENDENT: Final[dict[str, tuple[str, ...]]] = {"]
+    for name, words in DEPENDENT.items():
+        shown = " ".join(f'"{word}",' for word in words)
+        lines.append(f'    "{name}": ({shown if len(words) == 1 else shown.removesuffix(",")}),')
     lines += ["}", "", "BY_ARCH: Final[dict[str, dict[str, str]]] = {"]
-    for arch, table in BY_ARCH.items():
-        inner = ", ".join(f'"{name}": "{text}"' for name, text in table.items())
-        lines.append(f'    "{arch}": {{{inner}}},')
+    for arch, table in by_architecture(arguments, numbers).items():
+        lines += [f'    "{arch}": {{', *(f'        "{name}": "{text}",' for name, text in sorted(table.items())), "    },"]
     return "\n".join([*lines, "}", ""])
 
 
 def main() -> None:
     """Read the sources and write both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--formats", type=Path, required=True, help="the text of events/syscalls/*/format")
+    parser.add_argument("--formats", type=Path, required=True, help="the text of events/syscalls/sys_enter_*/format")
+    parser.add_argument("--linux", required=True, help="the version of the kernel that they are of")
     options = parser.parse_args()
     linux, numbers = read_numbers()
-    names = frozenset().union(*(table for arch, table in numbers.items() if arch not in ("i386", "x32")))
     arguments = {**parse_formats(options.formats.read_text()), **GAPS}
     (ABI / "syscalls_table.py").write_text(show_syscalls(linux, numbers))
-    (ABI / "arguments_table.py").write_text(show_arguments(arguments, names))
+    (ABI / "arguments_table.py").write_text(show_arguments(arguments, options.linux, numbers))
 
 
 if __name__ == "__main__":

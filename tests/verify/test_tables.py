@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandboxer.verify.tables import bits_of, parse_formats, show_arguments
+from sandboxer.verify.tables import bits_of, by_architecture, parse_formats, show_arguments
 
 FORMAT = """name: sys_enter_{name}
 ID: 1
@@ -47,7 +47,29 @@ def test_width_of_an_unknown_type_is_refused() -> None:
         bits_of("mystery_t")
 
 
+NUMBERS = {"x86_64": {"read": 0}, "i386": {"read": 3, "stat64": 195}, "x32": {"read": 0x40000000}}
+
+
+def test_formats_of_what_calls_return_are_no_arguments() -> None:
+    text = FORMAT.format(name="read", one="int fd", two="size_t count")
+    returned = text.replace("sys_enter", "sys_exit").replace("int fd", "long ret")
+    assert parse_formats(returned + text + returned) == {"read": "fd:32 count:64"}
+
+
+def test_formats_can_be_read_as_the_kernel_declares_them() -> None:
+    text = FORMAT.format(name="clone", one="unsigned long clone_flags", two="unsigned long newsp")
+    assert parse_formats(text, dropped={})["clone"] == "clone_flags:64 newsp:64"
+
+
 def test_arguments_of_calls_without_a_number_are_left_out() -> None:
-    shown = show_arguments({"read": "fd:32", "gone": "x:32"}, frozenset({"read"}))
+    shown = show_arguments({"read": "fd:32", "gone": "x:32"}, "6.18", NUMBERS)
     assert '"read": "fd:32"' in shown
+    assert "Linux 6.18" in shown
     assert "gone" not in shown
+
+
+def test_architectures_state_what_differs_only() -> None:
+    tables = by_architecture({"read": "fd:32 buf:* count:64"}, NUMBERS)
+    assert tables["i386"] == {"read": "fd:32 buf:* count:32", "stat64": "filename:* statbuf:*"}
+    assert tables["x32"] == {}
+    assert by_architecture({"read": "fd:32"}, {**NUMBERS, "i386": {"read": 3}})["i386"] == {}

@@ -9,6 +9,14 @@ from sandboxer.errors import ProfileError
 from tests.controls.seccomp.filters import section
 
 
+WORD = 0xFFFFFFFF
+
+
+def one(call: str, argument: str, mask: int, *values: int) -> Rule:
+    """A rule of one condition: the argument under the mask is one of these values."""
+    return Rule(call, ((Condition(argument, mask, tuple((value, value) for value in values)),),))
+
+
 def rule(text: str) -> object:
     return section(f"allow: [{text}]").values("allow")[0]
 
@@ -24,35 +32,15 @@ def error(text: str) -> str:
     [
         ("read", Rule("read")),
         ('"@file-read"', Group("file-read")),
-        ("{socket: {family: AF_UNIX}}", Rule("socket", ((Condition("family", 0xFFFFFFFF, ((1, 1),)),),))),
-        ("{socket: {family: 1}}", Rule("socket", ((Condition("family", 0xFFFFFFFF, ((1, 1),)),),))),
-        (
-            "{socket: {family: {in: [AF_INET6, AF_INET]}}}",
-            Rule(
-                "socket",
-                (
-                    (
-                        Condition(
-                            "family",
-                            0xFFFFFFFF,
-                            (
-                                (2, 2),
-                                (10, 10),
-                            ),
-                        ),
-                    ),
-                ),
-            ),
-        ),
-        (
-            "{clone: {clone_flags: {none_of: [CLONE_NEWUSER]}}}",
-            Rule("clone", ((Condition("clone_flags", 0x10000000, ((0, 0),)),),)),
-        ),
-        ("{mknod: {mode: {masked: [S_IFMT, S_IFREG]}}}", Rule("mknod", ((Condition("mode", 0xF000, ((0x8000, 0x8000),)),),))),
-        ('{mmap: {prot: "PROT_READ|PROT_EXEC"}}', Rule("mmap", ((Condition("prot", (1 << 64) - 1, ((5, 5),)),),))),
-        ('{ioctl: {cmd: "0x5412"}}', Rule("ioctl", ((Condition("cmd", 0xFFFFFFFF, ((0x5412, 0x5412),)),),))),
-        ("{openat: {dfd: -100}}", Rule("openat", ((Condition("dfd", 0xFFFFFFFF, ((0xFFFFFF9C, 0xFFFFFF9C),)),),))),
-        ("{read: {buf: 0}}", Rule("read", ((Condition("buf", (1 << 64) - 1, ((0, 0),)),),))),
+        ("{socket: {family: AF_UNIX}}", one("socket", "family", WORD, 1)),
+        ("{socket: {family: 1}}", one("socket", "family", WORD, 1)),
+        ("{socket: {family: {in: [AF_INET6, AF_INET]}}}", one("socket", "family", WORD, 2, 10)),
+        ("{clone: {clone_flags: {none_of: [CLONE_NEWUSER]}}}", one("clone", "clone_flags", 0x10000000, 0)),
+        ("{mknod: {mode: {masked: [S_IFMT, S_IFREG]}}}", one("mknod", "mode", 0xF000, 0x8000)),
+        ('{mmap: {prot: "PROT_READ|PROT_EXEC"}}', one("mmap", "prot", WORD, 5)),
+        ('{ioctl: {cmd: "0x5412"}}', one("ioctl", "cmd", WORD, 0x5412)),
+        ("{openat: {dfd: -100}}", one("openat", "dfd", WORD, 0xFFFFFF9C)),
+        ("{read: {buf: 0}}", one("read", "buf", (1 << 64) - 1, 0)),
     ],
 )
 def test_rule_is_read_as_it_is_meant(text: str, expected: object) -> None:
