@@ -8,7 +8,6 @@ from sandboxer.controls.seccomp.rules import Answer, Condition, Group, Rule
 from sandboxer.errors import ProfileError
 from tests.controls.seccomp.filters import section
 
-
 WORD = 0xFFFFFFFF
 
 
