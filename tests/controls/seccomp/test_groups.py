@@ -7,12 +7,55 @@ import pytest
 from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp.rules import CALLS, Rule
+from sandboxer.model.node import Mapping, Scalar, Sequence, parse_node
 from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import POLICIES, Groups, meaning, programs
 
 APPLICATION = meaning('allow: ["@application"]')
 STACK = programs(APPLICATION)
-UNSAFE = ("debug", "namespaces", "mount", "module", "keyring", "bpf", "io-uring", "clock-set", "privileged", "obsolete")
+UNSAFE = (
+    "debug",
+    "namespaces",
+    "namespace-flags",
+    "mount",
+    "module",
+    "keyring",
+    "bpf",
+    "io-uring",
+    "clock-set",
+    "privileged",
+    "obsolete",
+    "cpu-emulation",
+    "raw-io",
+    "reboot",
+    "swap",
+)
+EXPECTED = """
+aio basic-io bpf chown clock cpu-emulation debug default file-read file-system file-write io-event io-uring ipc keyring
+memory module mount namespace-flags network obsolete privileged process raw-io reboot resources sandbox setuid signals
+swap sync system-service time timer
+"""
+"""Names that people bring from elsewhere, most of them systemd's."""
+SAME = {
+    "aio": "async-io",
+    "clock": "clock-set",
+    "default": "base",
+    "io-event": "poll",
+    "sandbox": "self-restrict",
+    "setuid": "ids-change",
+    "system-service": "application",
+    "time": "time-read",
+}
+_DANGEROUS = """
+acct add_key adjtimex bpf chroot clock_adjtime clock_settime clone3 delete_module fanotify_init fanotify_mark
+finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp
+kexec_file_load kexec_load keyctl lookup_dcookie lsm_set_self_attr migrate_pages modify_ldt mount mount_setattr
+move_mount move_pages name_to_handle_at open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd
+pivot_root process_madvise process_mrelease process_vm_readv process_vm_writev ptrace quotactl quotactl_fd reboot
+remap_file_pages request_key setdomainname sethostname setns settimeofday swapoff swapon sync sysfs syslog umount2
+unshare userfaultfd ustat vhangup
+"""
+DANGEROUS = frozenset(_DANGEROUS.split())
 NAMES = sorted(path.stem for path in (POLICIES / "syscalls").glob("*.yaml"))
 
 
@@ -31,6 +74,50 @@ def test_group_can_be_granted_beside_what_a_start_needs(name: str) -> None:
 
 def test_every_call_is_in_some_group() -> None:
     assert set().union(*map(calls_of, NAMES)) == CALLS
+
+
+def test_every_call_of_our_architectures_is_in_some_group() -> None:
+    grouped = set().union(*map(calls_of, NAMES))
+    for arch in ("x86_64", "aarch64", "riscv64"):
+        assert not NUMBERS[arch].keys() - grouped, arch
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_group_says_what_it_is_for(name: str) -> None:
+    node = parse_node((POLICIES / "syscalls" / f"{name}.yaml").read_bytes(), name)
+    assert isinstance(node, Mapping)
+    said = {key.text: value.text for key, value in node.entries if isinstance(value, Scalar)}
+    assert said["name"] == f"syscalls/{name}"
+    assert said["description"].endswith(".")
+
+
+def test_names_that_people_expect_are_there() -> None:
+    assert set(EXPECTED.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize(("other", "name"), sorted(SAME.items()))
+def test_group_under_another_name_is_the_same(other: str, name: str) -> None:
+    for field in ("allow", "deny", "errno"):
+        assert set(Groups()[other].values(field)) == set(Groups()[name].values(field))
+
+
+def included(name: str) -> set[str]:
+    """A group and all that it includes."""
+    node = parse_node((POLICIES / "syscalls" / f"{name}.yaml").read_bytes(), name)
+    assert isinstance(node, Mapping)
+    policies = node.get("policies")
+    items = policies.items if isinstance(policies, Sequence) else ()
+    return {name}.union(*(included(item.text.removeprefix("syscalls/")) for item in items if isinstance(item, Scalar)))
+
+
+@pytest.mark.parametrize("name", sorted(included("application") | included("system-service")))
+def test_no_group_of_application_grants_a_dangerous_call(name: str) -> None:
+    assert not calls_of(name) & DANGEROUS
+
+
+def test_dangerous_calls_exist_and_each_is_in_a_group_of_its_own_kind() -> None:
+    assert DANGEROUS <= CALLS
+    assert set().union(*map(calls_of, set(NAMES) - included("system-service"))) >= DANGEROUS
 
 
 @pytest.mark.parametrize("name", UNSAFE)
@@ -124,3 +211,30 @@ def test_base_alone_starts_and_ends_programs_and_makes_no_socket() -> None:
     assert base.passes_whole("mmap")
     assert not base.passes_some("socket")
     assert not base.passes_some("fork")
+
+
+NAMESPACES = [name for name in CONSTANTS if name.startswith("CLONE_NEW")]
+
+
+@pytest.mark.parametrize("flag", NAMESPACES)
+def test_denied_namespace_flags_leave_the_calls_without_them(flag: str) -> None:
+    stack = programs(meaning('allow: ["@application", clone, unshare, setns]\ndeny: ["@namespace-flags"]'))
+    number = NUMBERS["x86_64"]
+    assert run_stack(stack, Call(number["unshare"], (CONSTANTS[flag],))).errno == 1
+    assert run_stack(stack, Call(number["unshare"], (CONSTANTS[flag] | CONSTANTS["CLONE_FS"],))).errno == 1
+    assert run_stack(stack, Call(number["unshare"], (CONSTANTS["CLONE_FS"],))).is_allowed
+    assert run_stack(stack, Call(number["setns"], (3, CONSTANTS[flag]))).errno == 1
+    # In clone the bit of CLONE_NEWTIME belongs to the signal, and makes no namespace.
+    is_denied = flag != "CLONE_NEWTIME"
+    assert (run_stack(stack, Call(number["clone"], (CONSTANTS[flag] | CONSTANTS["SIGCHLD"],))).errno == 1) == is_denied
+    assert run_stack(stack, Call(number["clone"], (CONSTANTS["CLONE_VM"] | CONSTANTS["SIGCHLD"],))).is_allowed
+
+
+def test_denied_namespace_flags_leave_mounts_without_them() -> None:
+    stack = programs(meaning('allow: ["@application", "@mount"]\ndeny: ["@namespace-flags"]'))
+    number = NUMBERS["x86_64"]
+    for call, flags_at, flag in (("open_tree", 2, "OPEN_TREE_NAMESPACE"), ("fsmount", 1, "FSMOUNT_NAMESPACE")):
+        arguments = [0] * 6
+        assert run_stack(stack, Call(number[call], tuple(arguments))).is_allowed
+        arguments[flags_at] = CONSTANTS[flag]
+        assert run_stack(stack, Call(number[call], tuple(arguments))).errno == 1
