@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from sandboxer.abi.constants import CONSTANTS
+from sandboxer.abi.constants import BY_ARCH, CONSTANTS
 from sandboxer.controls.parse import did_you_mean, fail, text
 from sandboxer.controls.seccomp import cases as algebra
 from sandboxer.controls.seccomp.cases import Cases
@@ -154,7 +154,7 @@ class _Parser:
             return _Seen(self.known[token], self.known[token].mask)
         if not (token[0].isalnum() or token[0] in "_-"):
             self.wrong(f"expected a value, found {token!r}", at)
-        if token[0].isalpha() and token not in CONSTANTS:
+        if token[0].isalpha() and token not in CONSTANTS and not any(token in table for table in BY_ARCH.values()):
             has = f"{self.call} has {', '.join(self.known)}"
             near = did_you_mean(token, [*self.known, *CONSTANTS])
             self.wrong(f"{token!r} is no argument of {self.call}, and no constant", at, why=has, attempt=near)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandboxer.abi.arguments_table import DEPENDENT
 from sandboxer.abi.equivalents import BY_RING, FAMILIES, RING
 from sandboxer.controls.seccomp.meaning import NAME, Settings, Statement, Wall
 from sandboxer.controls.seccomp.rules import are_included, overlaps, rank
@@ -75,6 +76,18 @@ def open_ways(wall: Wall, settings: Settings) -> Iterator[tuple[Place, str, str,
             yield deny.place, what, RING[0], grants.get(RING[0], wall.place)
 
 
+def loose_denies(wall: Wall) -> Iterator[tuple[Place, str, str]]:
+    """(place, rule, argument): denies that look at the upper half of an argument of which some commands drop it.
+
+    fcntl(fd, F_SETFD, 1) and the same with a bit above the lowest 32 do one thing, and a deny of the value 1 is about the first.
+    """
+    for item in wall.denies:
+        for name in DEPENDENT.get(item.rule.call, ()):
+            conditions = (condition for case in item.rule.cases for condition in case if condition.argument == name)
+            if any(condition.mask >> 32 for condition in conditions):
+                yield item.place, show_rule(item.rule), name
+
+
 def find_findings(settings: Settings) -> tuple[Line, ...]:
     """A line of the report for each rule that does nothing, and for each way that a deny leaves open."""
     lines = []
@@ -89,6 +102,11 @@ def find_findings(settings: Settings) -> tuple[Line, ...]:
             for place, subject, other in repeated_rules(statements):
                 why = f"{other.show()} says as much already"
                 lines.append(Line(NAME, Status.UNUSED, f"the {verb} of {subject} adds nothing", why=why, place=place))
+        for place, subject, name in loose_denies(wall):
+            what = f"the deny of {subject} misses values of {name} with an upper half"
+            why = "some commands of the call drop that half"
+            attempt = f"{name}: {{masked: ['0xffffffff', ...]}}"
+            lines.append(Line(NAME, Status.LEFT_OPEN, what, why=why, attempt=attempt, place=place))
         for place, what, left, there in open_ways(wall, settings):
             attempt = f"deny {left} too, or nothing"
             why = f"{there.show()} allows it"

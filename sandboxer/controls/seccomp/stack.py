@@ -107,8 +107,8 @@ def _fitting(
     if len(program) <= bpf.MAX_INSTRUCTIONS:
         yield program
         return
-    tested = _calls_by_weight(walls)
-    half = _half(tested, len(program))
+    tested = _calls_by_weight(walls, passed)
+    half = _half(tested)
     rest = [call for call in tested if call not in half]
     if not half or not rest:
         raise _too_long(len(program), walls[0].place)
@@ -117,24 +117,26 @@ def _fitting(
     yield from _fitting(settings, walls, arch, weigh, passed=(*passed, *half), also=also)
 
 
-def _calls_by_weight(walls: Sequence[Wall]) -> dict[str, int]:
-    """Calls that rules look into, and how many cases the rules have."""
+def _calls_by_weight(walls: Sequence[Wall], passed: Sequence[str]) -> dict[str, int]:
+    """Calls that rules look into, but for those that are let pass, and how many ranges the rules have; the most first."""
     found: dict[str, int] = {}
     for wall in walls:
         for item in (*(wall.grants or ()), *wall.denies):
-            if not item.rule.is_whole:
-                found[item.rule.call] = found.get(item.rule.call, 0) + len(item.rule.cases)
-    return found
+            if not item.rule.is_whole and item.rule.call not in passed:
+                ranges = sum(len(condition.ranges) for case in item.rule.cases for condition in case)
+                found[item.rule.call] = found.get(item.rule.call, 0) + ranges
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _half(weights: dict[str, int], _: int) -> frozenset[str]:
+def _half(weights: dict[str, int]) -> tuple[str, ...]:
+    """The first of these calls, and as many more as make about half of the weight. Never one that loads filters."""
     total, taken = sum(weights.values()), 0
     half: list[str] = []
-    for call in sorted(weights, key=lambda call: (-weights[call], call)):
-        if call not in LATE_CALLS and taken + weights[call] <= (total + 1) // 2:
+    for call, weight in weights.items():
+        if call not in LATE_CALLS and (not half or taken + weight <= (total + 1) // 2):
             half.append(call)
-            taken += weights[call]
-    return frozenset(half)
+            taken += weight
+    return tuple(half)
 
 
 def _too_long(count: int, place: Place) -> ProfileError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sandboxer.abi.constants import CONSTANTS, KINDS
+from sandboxer.abi.constants import BY_ARCH, CONSTANTS, KINDS
 from sandboxer.controls.parse import did_you_mean, fail, text
 from sandboxer.controls.seccomp.rules import Argument
 from sandboxer.model.node import Node
@@ -44,6 +44,11 @@ def read_number(node: Node, word: str) -> int:
         return int(word, 16 if "0x" in word else 10)
     if word in CONSTANTS:
         return CONSTANTS[word]
+    values = {arch: table[word] for arch, table in BY_ARCH.items() if word in table}
+    if values:
+        why = ", ".join(f"{value:#x} on {arch}" for arch, value in values.items())
+        attempt = "its number, in a rule with `when: {arch: ...}` for each"
+        fail(node, f"{word} differs between architectures", why=why, attempt=attempt)
     near = did_you_mean(word, CONSTANTS)
     fail(node, f"unknown value {word!r}", attempt=near or "a number, or the name of a constant that all architectures share")
 

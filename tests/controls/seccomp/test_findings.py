@@ -91,6 +91,13 @@ def test_ring_beside_a_denied_call_is_found() -> None:
     assert left_open("allow: [execve, exit_group, connect]\ndeny: [connect]") == []
 
 
+def test_deny_of_what_some_commands_cut_is_found() -> None:
+    allow = "allow: [execve, exit_group, fcntl]"
+    wide = f"{allow}\ndeny: [{{fcntl: {{cmd: F_SETFD, arg: 1}}}}]"
+    assert left_open(wide) == ["the deny of fcntl(arg 1, cmd F_SETFD) misses values of arg with an upper half"]
+    assert left_open(f"{allow}\ndeny: [{{fcntl: {{cmd: F_SETFD, arg: {{masked: ['0xffffffff', 1]}}}}}}]") == []
+
+
 def test_layer_of_denies_is_told_of_open_ways_too() -> None:
     allow = "allow: [execve, exit_group, unlink, unlinkat, rmdir]"
     assert left_open(allow, "deny: [unlink]") == [
