@@ -14,6 +14,7 @@ from sandboxer.model.op import (
     NO_SLOT,
     SLOTS,
     JoinNamespace,
+    LandlockCreate,
     LoadFilter,
     MakeIdmap,
     MountOverlay,
@@ -274,7 +275,7 @@ def check_slots_are_filled_before_use(plan: Plan, traits: frozenset[Trait]) -> I
         slot = getattr(op, "slot", NO_SLOT)
         if slot == NO_SLOT:
             continue
-        if isinstance(op, MakeIdmap | OpenTree | OpenDirectory):
+        if isinstance(op, MakeIdmap | OpenTree | OpenDirectory | LandlockCreate):
             filled.add(slot)
         elif slot not in filled and not isinstance(op, MountOverlay):
             yield f"{type(op).__name__} of {step.control} uses slot {slot}, which is empty"

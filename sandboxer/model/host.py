@@ -78,7 +78,7 @@ class Host:
     seccomp_actions: frozenset[str] = frozenset(
         {"kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "log", "allow"}
     )
-    landlock_abi: int = 0
+    landlock_abi: int = 6
     has_overlay: bool = True
     has_idmapped_mounts: bool = True
     has_fresh_proc: bool = True
