@@ -12,7 +12,13 @@ from collections.abc import Mapping
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.kernel.idmap import parse_subids
-from sandboxer.kernel.obstacle import SYSCTLS, Obstacle, Surroundings, find_user_namespace_obstacle
+from sandboxer.kernel.obstacle import (
+    SYSCTLS,
+    Obstacle,
+    Surroundings,
+    find_landlock_obstacle,
+    find_user_namespace_obstacle,
+)
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.proc import (
     NAMESPACE_NAMES,
@@ -56,6 +62,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     trial = run_trial(is_privileged=identity.is_privileged, scratch=stage)
     around = find_surroundings(status, mounts)
     obstacle = find_user_namespace_obstacle(trial, around)
+    landlock_obstacle = find_landlock_obstacle(trial.errnos, around.lsms)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
     kernel = os.uname()
     has_privilege_gain = status.get("NoNewPrivs") != "1"
@@ -79,6 +86,8 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         rlimits=read_rlimits(),
         seccomp_actions=find_seccomp_actions(status),
         landlock_abi=trial.landlock_abi,
+        landlock_problem=landlock_obstacle.why if landlock_obstacle else "",
+        landlock_mend=landlock_obstacle.mend if landlock_obstacle else "",
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
         has_fresh_proc=trial.works("proc"),

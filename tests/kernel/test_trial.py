@@ -22,7 +22,7 @@ ORDINARY = (
 
 
 def test_trial_lines_are_read() -> None:
-    found = parse_trial("landlock 4\nmissing fsopen clone3\nuser 0\nmaps 1\n", killed_by=31)
+    found = parse_trial("abi 4\nlandlock 0\nmissing fsopen clone3\nuser 0\nmaps 1\n", killed_by=31)
     assert found == Trial({"user": 0, "maps": 1}, ("fsopen", "clone3"), 4, 31)
 
 

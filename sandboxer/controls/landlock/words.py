@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator, Mapping
 
 from sandboxer.abi.landlock import BY_NAME, KERNELS, LOG_ABI, RIGHTS, Kind
@@ -32,13 +31,7 @@ def obstacle(host: Host) -> tuple[str, str]:
     if host.landlock_abi:
         why = f"this kernel has ABI {host.landlock_abi}, under which no file can be moved to another directory"
         return why, f"Linux {KERNELS[USABLE_ABI]} or newer"
-    if host.tried.get("landlock") == errno.EOPNOTSUPP or (host.lsms and "landlock" not in host.lsms):
-        modules = ",".join(("landlock", *host.lsms))
-        return "the kernel has not started it", f"boot with lsm={modules}"
-    return (
-        "the kernel was built without it, or a filter around this process hides it",
-        "Linux 6.2 or newer with CONFIG_SECURITY_LANDLOCK",
-    )
+    return host.landlock_problem or "the kernel has no Landlock", host.landlock_mend or "sandboxer check"
 
 
 def wall_line(wall: Wall, names: frozenset[str], paths: int, host: Host) -> Line:
