@@ -156,7 +156,7 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if problems and scene.enforce is Enforce.REQUIRED:
         raise HostError(problems)
     lowered = lower_walls(mine, scene)
-    return Lowered(lowered.steps, (*lowered.lines, *words.missing_lines(lost), *words.log_lines(mine, scene.host)))
+    return Lowered(lowered.steps, (*lowered.lines, *words.missing_lines(mine, lost), *words.log_lines(mine, scene.host)))
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -46,12 +46,15 @@ def wall_line(wall: Wall, names: frozenset[str], paths: int, host: Host) -> Line
     return Line(NAME, Status.ENFORCED, f"{wall.name}: {'; '.join(said)} (ABI {host.landlock_abi})", place=wall.place)
 
 
-def missing_lines(lost: Mapping[str, str]) -> Iterator[Line]:
-    """Rights that are newer than the host's Landlock: one line for each that opens something, one for all others."""
+def missing_lines(settings: Settings, lost: Mapping[str, str]) -> Iterator[Line]:
+    """Rights that are newer than the host's Landlock: one line for each that opens something, one for all others.
+
+    Those that the section asks for were told as a lack.
+    """
     for name, loss in lost.items():
         if loss:
             yield Line(NAME, Status.WEAKENED, f"{name} is not handled", loss, f"it came with {since(name)}", "a newer kernel")
-    others = [name for name, loss in lost.items() if not loss]
+    others = [name for name, loss in lost.items() if not loss and BY_NAME[name].abi > settings.least_abi]
     if others:
         what = ", ".join(f"{name} {since(name)}" for name in others)
         yield Line(NAME, Status.UNUSED, f"newer than this kernel's Landlock, and not handled: {what}")
@@ -69,7 +72,7 @@ def sentences(settings: Settings) -> tuple[str, ...]:
     own = settings.walls[0]
     if settings.is_empty:
         return ("Landlock adds no second wall.",)
-    found = [f"What the other sections grant of files is granted a second time, in Landlock, from ABI {settings.least_abi} on."]
+    found = [f"What the other sections grant of files is granted a second time, in Landlock (ABI {settings.least_abi} or newer)."]
     if own.wanted >= OF_KIND[Kind.FILESYSTEM]:
         found.append("So a mistake with a mount alone opens nothing but names; and nothing can be mounted inside.")
     if own.wanted >= OF_KIND[Kind.SCOPE]:

@@ -8,7 +8,7 @@ from tests.controls.landlock.test_meaning import settings
 
 def test_strict_wall_says_what_it_is_for() -> None:
     assert landlock.explain(settings()) == (
-        "What the other sections grant of files is granted a second time, in Landlock, from ABI 3 on.",
+        "What the other sections grant of files is granted a second time, in Landlock (ABI 3 or newer).",
         "So a mistake with a mount alone opens nothing but names; and nothing can be mounted inside.",
         "It signals nobody and reaches no abstract socket outside of the box.",
     )
