@@ -13,7 +13,10 @@ from sandboxer.model.host import Host
 from sandboxer.model.op import (
     NO_SLOT,
     SLOTS,
+    BecomeInit,
     JoinNamespace,
+    LandlockCreate,
+    LandlockRestrict,
     LoadFilter,
     MakeIdmap,
     MountOverlay,
@@ -250,6 +253,17 @@ def check_privileges_are_given_up(plan: Plan, traits: frozenset[Trait]) -> Itera
         yield "no_new_privs comes after the filter"
 
 
+def check_landlock_domains_are_entered(plan: Plan, traits: frozenset[Trait]) -> Iterator[str]:
+    """A domain that is only prepared holds nothing. Pid 1 stays outside of all of them, or it could not end the box."""
+    kinds = [type(step.op) for step in plan.inside]
+    if kinds.count(LandlockCreate) != kinds.count(LandlockRestrict):
+        yield "a Landlock domain is prepared and not entered"
+    if LandlockRestrict in kinds and BecomeInit in kinds[kinds.index(LandlockRestrict) :]:
+        yield "pid 1 is in a Landlock domain"
+    if LandlockRestrict in kinds and LoadFilter in kinds[: kinds.index(LandlockRestrict)]:
+        yield "a Landlock domain comes after the filter"
+
+
 def check_root_is_entered_once(plan: Plan, traits: frozenset[Trait]) -> Iterator[str]:
     """Nothing may be mounted after the pivot that was meant for before it; without one the box would have the caller's root."""
     pivots = [step for step in plan.inside if isinstance(step.op, PivotRoot)]
@@ -274,7 +288,7 @@ def check_slots_are_filled_before_use(plan: Plan, traits: frozenset[Trait]) -> I
         slot = getattr(op, "slot", NO_SLOT)
         if slot == NO_SLOT:
             continue
-        if isinstance(op, MakeIdmap | OpenTree | OpenDirectory):
+        if isinstance(op, MakeIdmap | OpenTree | OpenDirectory | LandlockCreate):
             filled.add(slot)
         elif slot not in filled and not isinstance(op, MountOverlay):
             yield f"{type(op).__name__} of {step.control} uses slot {slot}, which is empty"
@@ -287,6 +301,7 @@ PLAN_RULES: tuple[PlanRule, ...] = (
     check_steps_are_in_their_lists,
     check_filter_is_last,
     check_privileges_are_given_up,
+    check_landlock_domains_are_entered,
     check_root_is_entered_once,
     check_slots_are_filled_before_use,
 )

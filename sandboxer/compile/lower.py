@@ -60,7 +60,9 @@ def lower_policy(policy: Policy, host: Host, rooms: Sequence[Room], *, has_termi
         raise HostError(gathered.problems)
     for room in rooms:
         enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
-        gathered.add(room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce)))
+        lowered = room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce))
+        gathered.add(lowered)
+        scene = replace(scene, shown=scene.shown + lowered.shown)
     plan = _assemble(policy, gathered, rooms)
     check_plan(plan, policy.traits)
     return plan

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import IntFlag
 
 from sandboxer.abi.capabilities import CAPABILITIES, Securebits
+from sandboxer.abi.landlock import Kind, RestrictFlag, names_of
 from sandboxer.abi.mount import MountAttr
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.abi.rlimits import Rlimit
@@ -51,6 +52,10 @@ def _signal_name(number: int) -> str:
     return _SIGNAL_NAMES.get(number, str(number))
 
 
+def _rights(kind: Kind) -> Callable[[int], str]:
+    return lambda mask: " ".join(names_of(mask, kind)) or "none"
+
+
 def _octal(mode: int) -> str:
     return f"{mode:04o}"
 
@@ -79,6 +84,16 @@ NAMED: dict[str, dict[str, Say]] = {
     "SetSecurebits": {"bits": flag_names(Securebits)},
     "SetCapabilities": {"effective": capability_names, "permitted": capability_names, "inheritable": capability_names},
     "SetAmbient": {"mask": capability_names},
+    "LandlockCreate": {
+        "filesystem": _rights(Kind.FILESYSTEM),
+        "network": _rights(Kind.NETWORK),
+        "scoped": _rights(Kind.SCOPE),
+        "readable": _rights(Kind.FILESYSTEM),
+        "writable": _rights(Kind.FILESYSTEM),
+    },
+    "LandlockPath": {"rights": _rights(Kind.FILESYSTEM)},
+    "LandlockPort": {"rights": _rights(Kind.NETWORK)},
+    "LandlockRestrict": {"flags": flag_names(RestrictFlag)},
 }
 WORDS = {
     "Start": "start the child in new namespaces ({clone_flags})",
@@ -98,6 +113,10 @@ WORDS = {
     "SetSecurebits": "set securebits {bits}",
     "SetCapabilities": "hold capabilities: {permitted} (inheritable: {inheritable})",
     "SetAmbient": "pass capabilities on to the command: {mask}",
+    "LandlockCreate": "refuse in Landlock: {filesystem}; network {network}; scoped {scoped}; streams: {readable}, {writable}",
+    "LandlockPath": "but in {path}: {rights}",
+    "LandlockPort": "but on port {port}: {rights}",
+    "LandlockRestrict": "enter this Landlock domain ({flags})",
 }
 
 

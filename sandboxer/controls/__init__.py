@@ -8,6 +8,7 @@ from sandboxer.controls import (
     environment,
     filesystem,
     ids,
+    landlock,
     limits,
     namespaces,
     network,
@@ -27,4 +28,5 @@ ROOMS: tuple[Room, ...] = (
     network,
     process,
     environment,
+    landlock,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sandboxer.abi.mount import MountAttr
 from sandboxer.controls import parse
 from sandboxer.controls.paths import covers, fact_of, follow, parts
-from sandboxer.controls.room import Lack, Lowered, Scene, Scope
+from sandboxer.controls.room import Lack, Lowered, Scene, Scope, Shown, Use
 from sandboxer.controls.said import comma, own
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
@@ -197,6 +197,7 @@ class _Lowering:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.shown: list[Shown] = []
         self.sources = 0
 
     def add(self, op: Op, place: Place, stage: Stage = Stage.MOUNTS) -> None:
@@ -213,6 +214,8 @@ class _Lowering:
         point = MakeDirectory(Text(target), U32(0o755)) if is_directory else MakeFile(Text(target), U32(0o444), Blob(b""))
         self.add(point, place)
         self.add(Attach(slot, Text(target)), place)
+        use = Use.READ | Use.CHANGE | Use.CONTROL | (Use.LIST if is_directory else Use(0))
+        self.shown.append(Shown(target, use, is_directory, place))
 
     def minimal(self, said: Settings, host: Host, scene: Scene) -> None:
         """Nodes, links, terminals and shared memory."""
@@ -246,6 +249,9 @@ class _Lowering:
         owner = (f"uid={uid}", f"gid={gid}") if is_known else ()
         options = TextList((f"size={said.shm_bytes}", f"nr_inodes={inodes}", "mode=1777", *owner))
         self.add(MountFilesystem(Text("tmpfs"), Text("/dev/shm"), U64(_NODE | MountAttr.NODEV), options), place)
+        files = Use.LIST | Use.READ | Use.CHANGE
+        self.shown.append(Shown("/dev/pts", files | Use.CONTROL, place=place))
+        self.shown.append(Shown("/dev/shm", files | Use.MAKE | Use.CONNECT, place=place))
 
 
 def _wanted(said: Settings, host: Host) -> tuple[dict[str, tuple[PathFact, Place]], tuple[Line, ...]]:
@@ -297,7 +303,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if not lowering.steps and not lines:
         return Lowered(lines=(Line(NAME, Status.ENFORCED, "the box has no devices"),))
     what = f"/dev is {said.dev}; further devices of the host: {comma([str(device) for device, _ in said.allow])}"
-    return Lowered(tuple(lowering.steps), (Line(NAME, Status.ENFORCED, what, place=said.dev_place), *lines))
+    line = Line(NAME, Status.ENFORCED, what, place=said.dev_place)
+    return Lowered(tuple(lowering.steps), (line, *lines), shown=tuple(lowering.shown))
 
 
 def explain(settings: object) -> tuple[str, ...]:

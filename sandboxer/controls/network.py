@@ -30,7 +30,7 @@ FIELDS: tuple[Field, ...] = (
         {"type": "string", "allowed": list(MODES)},
         parse.one(parse.name_in(MODES, "network mode")),
         "`none`: a network namespace with nothing up in it. `loopback`: 127.0.0.1 and ::1 of the box's own. `host`: the host's "
-        "interfaces, ports and abstract sockets.",
+        "interfaces and ports, and its abstract sockets as far as `landlock` leaves them alone.",
         default="none",
         scale=MODES,
     ),
@@ -39,7 +39,7 @@ FIELDS: tuple[Field, ...] = (
 _SENTENCES = {
     "none": "It has no network, not even loopback.",
     "loopback": "It has a loopback interface of its own, and no other network.",
-    "host": "It shares the host's network, with its interfaces, ports and abstract sockets.",
+    "host": "It shares the host's network, with its interfaces and ports.",
 }
 
 

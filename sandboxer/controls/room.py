@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntFlag, unique
 from typing import Protocol
 
 from sandboxer.model.host import BOX_ID, Host
@@ -32,13 +33,40 @@ class Scope:
     layers: tuple[Layer, ...] = ()
 
 
+@unique
+class Use(IntFlag):
+    """What may be done at a path of the box, and below it.
+
+    LIST: read directories. CHANGE: write and cut files that are there. MAKE: make, remove, rename and link names. CONTROL: speak
+    to the driver of a device. CONNECT: speak to whoever listens on a socket.
+    """
+
+    LIST = 1
+    READ = 2
+    EXECUTE = 4
+    CHANGE = 8
+    MAKE = 16
+    CONTROL = 32
+    CONNECT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A path of the box, without a symbolic link in it, and what the room that shows it lets the box do there."""
+
+    path: str
+    use: Use
+    is_directory: bool = True
+    place: Place | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What a room may read while it lowers: the host, the facts that cross rooms, and the layers kept apart.
 
     Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
-    `capabilities` are those that the job can hold, as bits.
+    `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before.
     """
 
     host: Host
@@ -52,6 +80,7 @@ class Scene:
     user_name: str = "sandbox"
     host_name: str = "sandbox"
     capabilities: int = 0
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +96,13 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A room's part of the plan: ops with their stages, and what they enforce."""
+    """A room's part of the plan: ops with their stages, what they enforce, and what they show."""
 
     steps: tuple[Step, ...] = ()
     lines: tuple[Line, ...] = ()
     passed: tuple[str, ...] = ()
     set: tuple[tuple[str, str], ...] = ()
+    shown: tuple[Shown, ...] = ()
 
 
 class Room(Protocol):

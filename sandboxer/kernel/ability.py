@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sandboxer.abi.landlock import KERNELS, RIGHTS
 from sandboxer.kernel.obstacle import Obstacle, find_idmap_obstacle, find_overlay_obstacle, find_proc_obstacle
 from sandboxer.model.host import Host, IdRange
 
@@ -45,7 +46,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         _idmapped_mounts(host),
         _seccomp(host),
         _system_calls(host),
-        Ability("Landlock", State.NOTE, f"ABI {host.landlock_abi}" if host.landlock_abi else "not enabled"),
+        _landlock(host),
         Ability("control groups", State.NOTE, _cgroup_words(host)),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
@@ -133,6 +134,18 @@ def _seccomp(host: Host) -> Ability:
         why = f"the kernel has no {', '.join(missing)} (CONFIG_SECCOMP_FILTER, 4.14 or later)"
         return Ability("system call filters", State.NO, "cannot be used", why)
     return Ability("system call filters", State.YES, "can be loaded")
+
+
+def _landlock(host: Host) -> Ability:
+    """Every ABI that Linux brought knows more rights; the profiles use what there is, and say what there is not."""
+    abi = host.landlock_abi
+    if not abi:
+        return Ability("Landlock", State.NO, "cannot be used", host.landlock_problem, host.landlock_mend)
+    newer = [right for right in RIGHTS if right.abi > abi]
+    if not newer:
+        return Ability("Landlock", State.YES, f"ABI {abi}")
+    words = ", ".join(f"{right.name} ({KERNELS[right.abi]})" for right in newer)
+    return Ability("Landlock", State.YES, f"ABI {abi}; newer kernels know more: {words}")
 
 
 def _system_calls(host: Host) -> Ability:

@@ -150,6 +150,17 @@ _STARTING: Rows = {
     "ENOSYS": ("the system call filter hides execve", "add execve to `seccomp.allow`"),
 }
 
+_LANDLOCK: Rows = {
+    "EOPNOTSUPP": (
+        "the kernel has Landlock and did not start it",
+        "boot with lsm=landlock,..., or landlock: {enforce: best_effort}",
+    ),
+    "ENOSYS": ("the kernel was built without Landlock, or a filter around us hides it", "use landlock: {enforce: best_effort}"),
+    "EINVAL": ("the kernel's Landlock is older than the plan", "compile the plan anew on this machine"),
+    "EMFILE": ("no descriptor is left for the ruleset", "raise `limits.open_files`"),
+    "ENOMEM": ("the kernel has no memory left for the ruleset", "free some memory"),
+}
+
 ADVICE: Mapping[str, Rows] = {
     "make_idmap": {
         **_NAMESPACES,
@@ -391,6 +402,25 @@ ADVICE: Mapping[str, Rows] = {
         "EFAULT": ("the filter could not be read", _OURS),
         "ENOSYS": ("the kernel has no seccomp filters, or a filter around us hides seccomp(2)", _CHECK),
         "EPERM": ("a filter around us forbids loading another one", _CHECK),
+    },
+    "landlock_create": {**_LANDLOCK, "ENOMSG": ("no right is handled", _OURS)},
+    "landlock_path": {
+        **_LANDLOCK,
+        **_LOOKUP,
+        "ENOENT": ("what the plan shows at this path is not there", "run again: the plan is made anew"),
+        "ELOOP": _CHANGED,
+        "EINVAL": ("the ruleset does not handle one of these rights, or a file is to have one of directories", _OURS),
+        "EBADF": ("there is no ruleset in this slot", _OURS),
+    },
+    "landlock_port": {
+        **_LANDLOCK,
+        "EAFNOSUPPORT": ("the kernel has no TCP", "take the list of ports away"),
+        "EINVAL": ("the ruleset does not handle one of these rights, or this is no port", _OURS),
+    },
+    "landlock_restrict": {
+        **_LANDLOCK,
+        "E2BIG": ("16 Landlock domains are stacked, and the ones around us count", "use fewer `restrict` layers"),
+        "EPERM": ("a domain needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
     },
     "remove_directory": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),

@@ -74,12 +74,13 @@ def find_missing_calls() -> tuple[str, ...]:
     return tuple(name for name, number, arguments, is_plain in _HARMLESS if _is_missing(number, arguments, is_plain))
 
 
-def find_landlock_abi() -> int:
-    """The Landlock ABI version; 0 where it is not built, not enabled or blocked. landlock_create_ruleset(2)."""
+def find_landlock_abi() -> tuple[int, int]:
+    """The Landlock ABI version, or 0 and the errno: EOPNOTSUPP where it is built in and was not started, ENOSYS where it is not
+    built in or a filter hides it. landlock_create_ruleset(2)."""
     try:
-        return call(LANDLOCK_CREATE_RULESET, _NOTHING, 0, LANDLOCK_CREATE_RULESET_VERSION)
-    except OSError:
-        return 0
+        return call(LANDLOCK_CREATE_RULESET, _NOTHING, 0, LANDLOCK_CREATE_RULESET_VERSION), 0
+    except OSError as error:
+        return 0, error.errno or 0
 
 
 def unshare(flags: int) -> None:

@@ -143,6 +143,22 @@ def find_overlay_obstacle(tried: Mapping[str, int]) -> Obstacle | None:
             return Obstacle(f"mounting an overlay fails with {errno.errorcode.get(number, str(number))}")
 
 
+def find_landlock_obstacle(tried: Mapping[str, int], lsms: tuple[str, ...]) -> Obstacle | None:
+    """Why Landlock does not answer; None when it does, or when it was never asked. lsms: the modules that the kernel started."""
+    match tried.get("landlock", 0):
+        case 0:
+            return None
+        case errno.EOPNOTSUPP:
+            order = ",".join(("landlock", *lsms)) if lsms else "landlock,..."
+            return Obstacle("the kernel has Landlock and did not start it", f"boot with lsm={order} on the kernel's command line")
+        case errno.ENOSYS:
+            return Obstacle("the kernel was built without Landlock (CONFIG_SECURITY_LANDLOCK, 5.13), or a filter hides it")
+        case errno.EPERM | errno.EACCES:
+            return Obstacle("a system call filter around this process forbids Landlock", OUTER_FILTER_MEND)
+        case number:
+            return Obstacle(f"asking for Landlock fails with {errno.errorcode.get(number, str(number))}")
+
+
 def find_idmap_obstacle(tried: Mapping[str, int]) -> Obstacle | None:
     """Why no mount can be idmapped; None when one can, or when it was never tried (an ordinary user needs none)."""
     match tried.get("idmap", 0):

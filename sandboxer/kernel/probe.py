@@ -12,7 +12,13 @@ from collections.abc import Mapping
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.kernel.idmap import parse_subids
-from sandboxer.kernel.obstacle import SYSCTLS, Obstacle, Surroundings, find_user_namespace_obstacle
+from sandboxer.kernel.obstacle import (
+    SYSCTLS,
+    Obstacle,
+    Surroundings,
+    find_landlock_obstacle,
+    find_user_namespace_obstacle,
+)
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.proc import (
     NAMESPACE_NAMES,
@@ -47,15 +53,11 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     mounts = parse_mountinfo(find_text("/proc/self/mountinfo") or "")
     sets = read_capability_sets(status_text)
     stage = find_stage_directory()
-    identity = Host(
-        uid=os.geteuid(),
-        capabilities=sets.effective,
-        has_unprivileged_id=_is_mapped("uid_map", UNPRIVILEGED_ID) and _is_mapped("gid_map", UNPRIVILEGED_ID),
-    )
-    has_box_id = _is_mapped("uid_map", BOX_ID) and _is_mapped("gid_map", BOX_ID)
+    identity = Host(uid=os.geteuid(), capabilities=sets.effective, has_unprivileged_id=_has_id(UNPRIVILEGED_ID))
     trial = run_trial(is_privileged=identity.is_privileged, scratch=stage)
     around = find_surroundings(status, mounts)
     obstacle = find_user_namespace_obstacle(trial, around)
+    landlock = find_landlock_obstacle(trial.errnos, around.lsms)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
     kernel = os.uname()
     has_privilege_gain = status.get("NoNewPrivs") != "1"
@@ -72,13 +74,15 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         bounding=sets.bounding,
         last_capability=find_number("/proc/sys/kernel/cap_last_cap") or sets.bounding.bit_length() - 1,
         has_unprivileged_id=identity.has_unprivileged_id,
-        box_id=BOX_ID if has_box_id else UNPRIVILEGED_ID,
+        box_id=BOX_ID if _has_id(BOX_ID) else UNPRIVILEGED_ID,
         namespaces=find_namespaces(trial, obstacle),
         user_namespace_problem=obstacle.why if obstacle else "",
         user_namespace_mend=obstacle.mend if obstacle else "",
         rlimits=read_rlimits(),
         seccomp_actions=find_seccomp_actions(status),
         landlock_abi=trial.landlock_abi,
+        landlock_problem=landlock.why if landlock else "",
+        landlock_mend=landlock.mend if landlock else "",
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
         has_fresh_proc=trial.works("proc"),
@@ -197,6 +201,11 @@ def _has_file_capabilities(path: str) -> bool:
         return bool(os.getxattr(path, "security.capability"))
     except OSError:
         return False
+
+
+def _has_id(number: int) -> bool:
+    """Whether a number is a uid and a gid of our own user namespace."""
+    return _is_mapped("uid_map", number) and _is_mapped("gid_map", number)
 
 
 def _is_mapped(name: str, number: int) -> bool:

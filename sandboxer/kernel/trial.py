@@ -30,7 +30,7 @@ NOT_TRIED = -1
 class Trial:
     """What the child found. `errnos`: step -> 0 or errno; a step that is not in it was never reached.
 
-    steps: user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap.
+    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap.
     killed_by: the signal that ended the child before it was done; 0: none.
     """
 
@@ -81,7 +81,7 @@ def parse_trial(text: str, *, killed_by: int = 0) -> Trial:
             continue
         if words[0] == "missing":
             missing = tuple(words[1:])
-        elif words[0] == "landlock":
+        elif words[0] == "abi":
             abi = int(words[1])
         else:
             errnos[words[0]] = int(words[1])
@@ -135,7 +135,9 @@ def _attempt(writing: int, step: str, work: Callable[[], object]) -> bool:
 
 
 def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch: bytes) -> None:
-    _say(writing, f"landlock {calls.find_landlock_abi()}")
+    abi, refused = calls.find_landlock_abi()
+    _say(writing, f"abi {abi}")
+    _say(writing, f"landlock {refused}")
     _say(writing, "missing " + " ".join(calls.find_missing_calls()))
     if not is_privileged:
         _try_user_namespace(writing, ids)

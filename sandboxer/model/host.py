@@ -53,7 +53,8 @@ class Host:
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
-    command that would change that. rlimits: soft and hard by the kernel's word in lower case (`nofile`); 2**64-1 is no
+    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0.
+    rlimits: soft and hard by the kernel's word in lower case (`nofile`); 2**64-1 is no
     limit. cgroup: v1, v2, hybrid or none. missing_calls: system calls that the launcher uses and this kernel lacks.
     tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
     """
@@ -78,7 +79,9 @@ class Host:
     seccomp_actions: frozenset[str] = frozenset(
         {"kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "log", "allow"}
     )
-    landlock_abi: int = 0
+    landlock_abi: int = 6
+    landlock_problem: str = ""
+    landlock_mend: str = ""
     has_overlay: bool = True
     has_idmapped_mounts: bool = True
     has_fresh_proc: bool = True

@@ -501,6 +501,59 @@ class OwnPipes(Op):
     gid: U32
 
 
+@dataclass(frozen=True, slots=True)
+class LandlockCreate(Op):
+    """Make a Landlock ruleset that handles these rights, and keep it in a slot. landlock_create_ruleset(2).
+
+    The standard streams may be opened again: with the rights of `readable` those that are open for reading, with those of
+    `writable` those that are open for writing.
+    """
+
+    TAG: ClassVar[int] = 57
+    WORDS: ClassVar[str] = (
+        "prepare a Landlock domain (filesystem {op.filesystem:#x}, network {op.network:#x}, scoped {op.scoped:#x}; streams "
+        "{op.readable:#x} or {op.writable:#x})"
+    )
+    slot: U32
+    filesystem: U64
+    network: U64
+    scoped: U64
+    readable: U64
+    writable: U64
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockPath(Op):
+    """Allow rights at a path of the root and below it, in the ruleset of a slot. landlock_add_rule(2)."""
+
+    TAG: ClassVar[int] = 58
+    WORDS: ClassVar[str] = "let it do {op.rights:#x} in {op.path}"
+    slot: U32
+    path: Text
+    rights: U64
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockPort(Op):
+    """Allow rights on a port, in the ruleset of a slot. landlock_add_rule(2)."""
+
+    TAG: ClassVar[int] = 59
+    WORDS: ClassVar[str] = "let it do {op.rights:#x} on port {op.port}"
+    slot: U32
+    port: U32
+    rights: U64
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockRestrict(Op):
+    """Enter the domain of a slot for good, and empty the slot. landlock_restrict_self(2)."""
+
+    TAG: ClassVar[int] = 60
+    WORDS: ClassVar[str] = "enter the Landlock domain (flags {op.flags:#x})"
+    slot: U32
+    flags: U32
+
+
 # ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -519,5 +572,5 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    NewKeyring, OwnPipes, RemoveDirectory,
+    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, RemoveDirectory,
 )  # fmt: skip

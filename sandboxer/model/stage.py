@@ -37,6 +37,7 @@ class Stage(IntEnum):
     CAPABILITIES = 250
     INIT = 260
     TERMINAL = 270
+    LANDLOCK = 275
     FILTER = 280
     # after
     CLEAN = 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from sandboxer.kernel.ability import Ability, State, find_abilities
 from sandboxer.kernel.probe import probe
 from sandboxer.model.host import Host
 from sandboxer.model.place import Place
+from tests.live.needs import needs
 
 LACKING = Ability("overlays", State.NO, "cannot be used", "the module is not loaded", "sudo modprobe overlay")
 LOST = Verdict("web", WEAKENED, (Loss("network: loopback", "no lo", "no namespace", "run as root", Place("p.yaml", 3, 1)),))
@@ -91,6 +93,7 @@ def test_json_option_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert json.loads(capsys.readouterr().out)["profiles"] == [{"profile": "web", "verdict": "full", "losses": []}]
 
 
+@needs("landlock>=3")
 def test_shipped_profile_on_this_host_is_whole() -> None:
     assert judge("default", probe()) == Verdict("default", WHOLE)
 
@@ -122,3 +125,13 @@ def test_command_that_mends_is_never_broken() -> None:
     lines = list(show_check(Host(), (row,), [], Paper(60, False)))
     assert [len(line) > 150 for line in lines if "mend:" in line] == [True]
     assert max(len(line) for line in lines if "mend:" not in line) <= 60
+
+
+def test_shipped_profile_runs_without_landlock_and_says_what_is_lost() -> None:
+    host = replace(probe(), landlock_abi=0, landlock_problem="the kernel did not start it", landlock_mend="boot with it")
+    found = judge("default", host)
+    assert found.word == WEAKENED
+    (loss,) = found.losses
+    assert (loss.what, loss.why, loss.attempt) == (
+        "landlock: Landlock cannot be used here", "the kernel did not start it", "boot with it",
+    )  # fmt: skip

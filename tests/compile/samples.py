@@ -38,6 +38,7 @@ TEXTS = (
     *("read", "write", "openat", "socket", "ptrace", "clone3", "@base", "@network", "EPERM", "ENOSYS", "libseccomp", "own"),
     *("CAP_CHOWN", "CAP_NET_ADMIN", "chown", "net_admin", "noroot", "no_setuid_fixup", "keep_caps_locked", "keep_caps"),
     *("new", "host", "none", "nobody", "sandbox", "single", "range", "required", "best_effort", "TERM", "KILL", "SIGTERM"),
+    *("execute", "refer", "signal", "network"),
     *("100000", "1000"),
 )
 EXTRAS: tuple[object, ...] = (

@@ -9,7 +9,22 @@ import pytest
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.compile.check import check_plan, check_policy
 from sandboxer.errors import InternalError, ProfileError
-from sandboxer.model.op import NO_SLOT, U32, U64, Attach, JoinNamespace, MakeDirectory, MakeIdmap, OpenTree, PivotRoot, Text
+from sandboxer.model.op import (
+    NO_SLOT,
+    U32,
+    U64,
+    Attach,
+    BecomeInit,
+    JoinNamespace,
+    LandlockCreate,
+    LandlockPath,
+    LandlockRestrict,
+    MakeDirectory,
+    MakeIdmap,
+    OpenTree,
+    PivotRoot,
+    Text,
+)
 from sandboxer.model.place import Place
 from sandboxer.model.policy import Override, Trait
 from sandboxer.model.section import Section
@@ -165,7 +180,24 @@ def test_plan_with_a_filled_slot_is_right() -> None:
     check_plan(make_plan(idmap, tree, step(Attach(U32(2), Text("/usr")), Stage.MOUNTS), *least_steps()), NONE)
 
 
+RULESET = step(LandlockCreate(U32(255), *[U64(1)] * 5), Stage.LANDLOCK)
+RULE = step(LandlockPath(U32(255), Text("/usr"), U64(1)), Stage.LANDLOCK)
+DOMAIN = step(LandlockRestrict(U32(255), U32(0)), Stage.LANDLOCK)
+
+
+def test_plan_with_a_landlock_domain_is_right() -> None:
+    init = step(BecomeInit(), Stage.INIT)
+    check_plan(make_plan(START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, init, RULESET, RULE, DOMAIN, FILTER), NONE)
+
+
 WRONG = {
+    "a Landlock domain is prepared and not entered": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, RULESET, FILTER),
+    "LandlockPath of .* uses slot 255, which is empty": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, RULE, FILTER),
+    "pid 1 is in a Landlock domain": (
+        *(START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, RULESET, DOMAIN),
+        *(step(BecomeInit(), Stage.LANDLOCK), FILTER),
+    ),
+    "a Landlock domain comes after the filter": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, FILTER, RULESET, DOMAIN),
     "starts 0 children": (PIVOT, CAPABILITIES, NO_NEW_PRIVS, FILTER),
     "starts 2 children": (START, *least_steps()),
     "no system call filter": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS),

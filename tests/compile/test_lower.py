@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sandboxer.compile.lower import lower_policy, make_scene
-from sandboxer.controls.room import Lack, Lowered, Room, Scene
+from sandboxer.controls.room import Lack, Lowered, Room, Scene, Shown, Use
 from sandboxer.errors import HostError, ProfileError
 from sandboxer.model.op import U32, MakeDirectory, SetUmask, Text
 from sandboxer.model.plan import Plan, Step
@@ -135,3 +135,16 @@ def test_scene_of_a_privileged_caller_has_the_ids_that_the_profile_says() -> Non
 def test_scene_of_an_ordinary_user_stands_for_that_user() -> None:
     scene = make_scene(make_policy(settings={"ids": SimpleNamespace(outside=4321)}), USER)
     assert (scene.outside_uid, scene.outside_gid) == (USER.uid, USER.gid)
+
+
+def test_what_a_room_shows_is_seen_by_the_rooms_after_it() -> None:
+    seen: list[tuple[Shown, ...]] = []
+
+    def look(scene: Scene) -> Lowered:
+        seen.append(scene.shown)
+        return Lowered()
+
+    usr, tmp = Shown("/usr", Use.READ), Shown("/tmp", Use.READ | Use.MAKE)
+    shows = [giving("files", shown=(usr,)), PretendRoom("one", gives=look), giving("more", shown=(tmp,))]
+    lowered([LEAST, *shows, PretendRoom("two", gives=look)])
+    assert seen == [(usr,), (usr, tmp)]

@@ -356,7 +356,9 @@ def test_shipped_profile_resolves(name: str) -> None:
     policy = resolve(name, caller=CALLER).policy
     assert policy.name == name
     assert set(policy.settings) == {room.NAME for room in ROOMS}
-    assert all(enforce is Enforce.REQUIRED for enforce in policy.enforce.values())
+    # Landlock is a second wall, and no profile may need a newer kernel for it than for the first.
+    best_effort = {name for name, enforce in policy.enforce.items() if enforce is Enforce.BEST_EFFORT}
+    assert best_effort == {"landlock"}
 
 
 def test_shipped_profile_is_the_same_whoever_comes_first() -> None:

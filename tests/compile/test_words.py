@@ -64,5 +64,21 @@ def test_no_capabilities_are_told() -> None:
     assert capability_names(0) == "none"
 
 
+@pytest.mark.parametrize(
+    ("op", "words"),
+    [
+        (
+            ops.LandlockCreate(U32(1), U64(3), U64(2), U64(0), U64(0), U64(2)),
+            "refuse in Landlock: execute write_file; network connect_tcp; scoped none; streams: none, write_file",
+        ),
+        (ops.LandlockPath(U32(1), Text("/usr"), U64(9)), "but in /usr: execute read_dir"),
+        (ops.LandlockPort(U32(1), U32(80), U64(1)), "but on port 80: bind_tcp"),
+        (ops.LandlockRestrict(U32(1), U32(2)), "enter this Landlock domain (log_new_exec_on)"),
+    ],
+)
+def test_rights_are_named(op: Op, words: str) -> None:
+    assert say(op) == words
+
+
 def test_words_belong_to_ops_that_there_are() -> None:
     assert set(WORDS) <= {kind.__name__ for kind in ops.OPS}

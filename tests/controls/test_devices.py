@@ -7,7 +7,7 @@ import pytest
 from sandboxer.abi.mount import MountAttr
 from sandboxer.controls import devices
 from sandboxer.controls.devices import Device, Settings, meet_devices
-from sandboxer.controls.room import Lowered, Scene, Scope
+from sandboxer.controls.room import Lowered, Scene, Scope, Use
 from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.node import Mapping, parse_node
@@ -183,3 +183,17 @@ def test_explain_names_every_device() -> None:
 def test_shared_memory_of_a_joined_user_namespace_belongs_to_whoever_mounts_it() -> None:
     steps = devices.lower(understood("dev: minimal"), Scene(USER, frozenset())).steps
     assert not any("uid=" in step.op.say() for step in steps)
+
+
+def test_nodes_and_what_is_mounted_for_them_are_shown() -> None:
+    device = Use.READ | Use.CHANGE | Use.CONTROL
+    files = Use.LIST | Use.READ | Use.CHANGE
+    names = ("null", "zero", "full", "urandom", "tty")
+    assert {item.path: item.use for item in lowered("dev: minimal").shown} == {
+        **{f"/dev/{name}": device for name in names},
+        "/dev/pts": files | Use.CONTROL,
+        "/dev/shm": files | Use.MAKE | Use.CONNECT,
+    }
+    found = [(item.path, item.use, item.is_directory) for item in lowered("allow: [/dev/dri, /dev/sr0]").shown]
+    assert found == [("/dev/dri", device | Use.LIST, True), ("/dev/sr0", device, False)]
+    assert lowered("{}").shown == ()

@@ -112,7 +112,9 @@ HOSTS: dict[str, Host] = {
         user_namespace_problem="the sysctl user.max_user_namespaces is 0",
         user_namespace_mend="sudo sysctl -w user.max_user_namespaces=65536",
     ),
-    "root-no-idmap": replace(PRIVILEGED, has_idmapped_mounts=False),
+    "root-no-idmap": replace(
+        PRIVILEGED, has_idmapped_mounts=False, landlock_abi=0, landlock_problem="the kernel did not start it"
+    ),
 }
 """root-6.18 gives everything. user-6.1-bare is an older kernel, without idmapped mounts, overlays and newuidmap, and its user has
-low hard limits and further groups. On root-no-idmap the project cannot be shown as the job's own."""
+low hard limits and further groups. On root-no-idmap the project cannot be shown as the job's own, and there is no Landlock."""

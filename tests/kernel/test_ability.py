@@ -95,3 +95,14 @@ def test_missing_calls_are_named() -> None:
 )
 def test_control_groups_are_a_note(cgroup: str, is_delegated: bool, says: str) -> None:
     assert row(Host(cgroup=cgroup, cgroup_is_delegated=is_delegated), "control groups").says == says
+
+
+def test_landlock_row_names_what_newer_kernels_know() -> None:
+    assert row(Host(landlock_abi=10), "Landlock").says == "ABI 10"
+    found = row(Host(landlock_abi=9), "Landlock")
+    assert (found.state, found.says) == (State.YES, "ABI 9; newer kernels know more: bind_udp (7.2), connect_send_udp (7.2)")
+
+
+def test_landlock_that_was_not_started_carries_its_mend() -> None:
+    found = row(Host(landlock_abi=0, landlock_problem="not started", landlock_mend="boot with it"), "Landlock")
+    assert (found.state, found.why, found.mend) == (State.NO, "not started", "boot with it")

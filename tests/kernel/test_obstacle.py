@@ -10,8 +10,10 @@ from sandboxer.kernel.obstacle import (
     APPARMOR_SYSCTL,
     CLONE_SYSCTL,
     MAX_USER,
+    OUTER_FILTER_MEND,
     Surroundings,
     find_idmap_obstacle,
+    find_landlock_obstacle,
     find_overlay_obstacle,
     find_proc_obstacle,
     find_user_namespace_obstacle,
@@ -115,3 +117,28 @@ def test_odd_errno_is_named(find) -> None:  # type: ignore[no-untyped-def]
     found = find({"proc": errno.EIO, "overlay": errno.EIO, "idmap": errno.EIO})
     assert found is not None
     assert "EIO" in found.why
+
+
+BOOT = "boot with lsm={} on the kernel's command line"
+
+
+@pytest.mark.parametrize(
+    ("number", "lsms", "why", "mend"),
+    [
+        (errno.EOPNOTSUPP, ("lockdown", "yama"), "did not start it", BOOT.format("landlock,lockdown,yama")),
+        (errno.EOPNOTSUPP, (), "did not start it", BOOT.format("landlock,...")),
+        (errno.ENOSYS, (), "CONFIG_SECURITY_LANDLOCK", ""),
+        (errno.EPERM, (), "a system call filter", OUTER_FILTER_MEND),
+        (errno.EIO, (), "fails with EIO", ""),
+    ],
+)
+def test_landlock_that_does_not_answer(number: int, lsms: tuple[str, ...], why: str, mend: str) -> None:
+    found = find_landlock_obstacle({"landlock": number}, lsms)
+    assert found is not None
+    assert why in found.why
+    assert found.mend == mend
+
+
+@pytest.mark.parametrize("tried", [{"landlock": 0}, {}])
+def test_landlock_that_answers_or_was_never_asked_has_no_obstacle(tried: dict[str, int]) -> None:
+    assert find_landlock_obstacle(tried, ()) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -22,8 +23,8 @@ ORDINARY = (
 
 
 def test_trial_lines_are_read() -> None:
-    found = parse_trial("landlock 4\nmissing fsopen clone3\nuser 0\nmaps 1\n", killed_by=31)
-    assert found == Trial({"user": 0, "maps": 1}, ("fsopen", "clone3"), 4, 31)
+    found = parse_trial("abi 4\nlandlock 0\nmissing fsopen clone3\nuser 0\nmaps 1\n", killed_by=31)
+    assert found == Trial({"landlock": 0, "user": 0, "maps": 1}, ("fsopen", "clone3"), 4, 31)
 
 
 def test_trial_half_a_last_line_is_left_out() -> None:
@@ -108,7 +109,7 @@ def test_trial_under_a_filter_that_forbids_unshare_reports_eperm(run_ordinary: R
 def test_trial_under_a_filter_that_kills_reports_the_signal(run_ordinary: RunCode) -> None:
     wall = "import pyseccomp as s; f = s.SyscallFilter(s.ALLOW); f.add_rule(s.KILL_PROCESS, 'unshare'); f.load();"
     errnos, killed_by, _ = json.loads(run_ordinary(wall + ORDINARY))
-    assert (errnos, killed_by) == ({}, 31)
+    assert (errnos.keys() - {"landlock"}, killed_by) == (set(), 31)
 
 
 def test_trial_with_ignored_sigchld_still_works() -> None:
@@ -132,3 +133,10 @@ def test_trial_with_a_private_mount_namespace_attaches_a_tmpfs(monkeypatch: pyte
     monkeypatch.setattr(calls, "mount", lambda *_: refuse(5))
     found = run_trial(is_privileged=IS_ROOT)
     assert found.errno("tmpfs") == (5 if found.works("private") else NOT_TRIED)
+
+
+def test_trial_keeps_why_landlock_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that has it built in and not in its `lsm=` list answers EOPNOTSUPP."""
+    monkeypatch.setattr(calls, "find_landlock_abi", lambda: (0, errno.EOPNOTSUPP))
+    found = run_trial(is_privileged=IS_ROOT)
+    assert (found.landlock_abi, found.errno("landlock")) == (0, errno.EOPNOTSUPP)

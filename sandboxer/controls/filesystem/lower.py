@@ -11,6 +11,7 @@ from sandboxer.controls.filesystem.layout import lay_out
 from sandboxer.controls.filesystem.pieces import Bind, Cover, Fill, Freeze, Ids, Layout, NewFile, NewLink, Piece
 from sandboxer.controls.filesystem.proc import SEALED
 from sandboxer.controls.filesystem.settings import PRIVATE, Placed, Settings
+from sandboxer.controls.filesystem.shown import find_shown
 from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.paths import fact_of
 from sandboxer.controls.room import Lowered, Scene
@@ -114,6 +115,7 @@ class _Lowering:
         self.steps: list[Step] = []
         self.lines: list[Line] = []
         self.problems: list[Problem] = []
+        self.has_proc = settings.proc.value != "none" and self.host.has_fresh_proc
         self.private_files = 0
 
     def step(self, op: Op, stage: Stage, place: Place) -> None:
@@ -146,7 +148,7 @@ class _Lowering:
         self.make_private(layout)
         for piece in layout.pieces:
             self.place_piece(piece)
-        if self.settings.proc.value == "none" or self.host.has_fresh_proc:
+        if self.has_proc:
             for op, place in proc.lower_proc(
                 self.settings, self.host, hidden_file=HIDDEN_FILE, hidden_directory=HIDDEN_DIRECTORY
             ):
@@ -156,7 +158,8 @@ class _Lowering:
         self.step(SetWorkingDirectory(Text(layout.working_directory)), Stage.PLACE, self.settings.working_directory.place)
         self.take_sources()
         self.report(layout)
-        return Lowered(tuple(self.steps), tuple(self.lines))
+        shown = find_shown(layout, self.host, has_proc=self.has_proc)
+        return Lowered(tuple(self.steps), tuple(self.lines), shown=shown)
 
     def possible(self, piece: Piece) -> Piece:
         """The piece as this host can give it."""

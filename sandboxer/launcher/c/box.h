@@ -52,7 +52,7 @@ struct page {
     struct rusage of_children;
 };
 
-enum slot_kind { SLOT_EMPTY, SLOT_DIRECTORY, SLOT_TREE, SLOT_USERNS };
+enum slot_kind { SLOT_EMPTY, SLOT_DIRECTORY, SLOT_TREE, SLOT_USERNS, SLOT_RULESET };
 
 /* A limit that waits for the last moment, so that no step of ours runs under it. */
 struct waiting_limit {

@@ -29,6 +29,9 @@ _Static_assert(sizeof(long) == 8, "the wire format and the kernel structs below 
 #define NR_CLOSE_RANGE 436
 #define NR_OPENAT2 437
 #define NR_MOUNT_SETATTR 442
+#define NR_LANDLOCK_CREATE_RULESET 444
+#define NR_LANDLOCK_ADD_RULE 445
+#define NR_LANDLOCK_RESTRICT_SELF 446
 
 #if defined(__x86_64__)
 static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
