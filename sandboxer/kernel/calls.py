@@ -69,6 +69,11 @@ def call(number: int, *arguments: object) -> int:
     return int(result)
 
 
+def place_of(room: bytearray) -> object:
+    """The address of a buffer that the kernel fills, as an argument for `call`."""
+    return (ctypes.c_char * len(room)).from_buffer(room)
+
+
 def find_missing_calls() -> tuple[str, ...]:
     """The calls of the launcher that this kernel, or a filter around us, answers as if they were not there."""
     return tuple(name for name, number, arguments, is_plain in _HARMLESS if _is_missing(number, arguments, is_plain))
