@@ -18,6 +18,7 @@ from sandboxer.model.op import (
     LandlockCreate,
     LandlockRestrict,
     LoadFilter,
+    LoadWatchedFilter,
     MakeIdmap,
     MountOverlay,
     OpenDirectory,
@@ -34,6 +35,7 @@ from sandboxer.model.stage import Stage
 
 PolicyRule = Callable[[Policy, Host], Iterator[Problem]]
 PlanRule = Callable[[Plan, frozenset[Trait]], Iterator[str]]
+FILTER_OPS = (LoadFilter, LoadWatchedFilter)
 
 
 def check_policy(policy: Policy, host: Host) -> None:
@@ -235,7 +237,10 @@ def check_steps_are_in_their_lists(plan: Plan, traits: frozenset[Trait]) -> Iter
 
 def check_filter_is_last(plan: Plan, traits: frozenset[Trait]) -> Iterator[str]:
     """Filters come after everything that they could forbid, and there is at least one."""
-    filters = [number for number, step in enumerate(plan.inside) if isinstance(step.op, LoadFilter)]
+    filters = [number for number, step in enumerate(plan.inside) if isinstance(step.op, FILTER_OPS)]
+    watched = [number for number in filters if isinstance(plan.inside[number].op, LoadWatchedFilter)]
+    if watched and watched != filters[:1]:
+        yield "a watched system call filter is not the first one, or not the only one"
     if not filters:
         yield "no system call filter is loaded"
     elif filters != list(range(len(plan.inside) - len(filters), len(plan.inside))):
@@ -249,7 +254,8 @@ def check_privileges_are_given_up(plan: Plan, traits: frozenset[Trait]) -> Itera
         yield "capabilities are never set"
     if SetNoNewPrivs not in kinds and Trait.CAN_GAIN_PRIVILEGES not in traits:
         yield "no_new_privs is never set"
-    if SetNoNewPrivs in kinds and LoadFilter in kinds and kinds.index(SetNoNewPrivs) > kinds.index(LoadFilter):
+    filters = [kinds.index(kind) for kind in FILTER_OPS if kind in kinds]
+    if SetNoNewPrivs in kinds and filters and kinds.index(SetNoNewPrivs) > min(filters):
         yield "no_new_privs comes after the filter"
 
 

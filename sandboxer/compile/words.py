@@ -14,7 +14,18 @@ from sandboxer.abi.mount import MountAttr
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.abi.signals import Signal
-from sandboxer.model.op import NO_SLOT, Attach, LoadFilter, MakeIdmap, MountOverlay, Op, OpenDirectory, OpenTree, SetRlimit
+from sandboxer.model.op import (
+    NO_SLOT,
+    Attach,
+    LoadFilter,
+    LoadWatchedFilter,
+    MakeIdmap,
+    MountOverlay,
+    Op,
+    OpenDirectory,
+    OpenTree,
+    SetRlimit,
+)
 from sandboxer.units import UNLIMITED, show_bytes, show_duration_ms
 
 BYTE_LIMITS = frozenset(
@@ -144,6 +155,8 @@ class Teller:
                 return _say_limit(op)
             case LoadFilter(flags=flags, program=program):
                 return f"load a system call filter ({len(program) // FILTER_BYTES} instructions, flags {flags:#x})"
+            case LoadWatchedFilter(flags=flags, program=program):
+                return f"load a watched system call filter ({len(program) // FILTER_BYTES} instructions, flags {flags:#x})"
         words = WORDS.get(kind)
         return op.say() if words is None else words.format_map(_Named(op, NAMED.get(kind, {})))
 

@@ -161,6 +161,22 @@ _LANDLOCK: Rows = {
     "ENOMEM": ("the kernel has no memory left for the ruleset", "free some memory"),
 }
 
+_FILTER: Rows = {
+    "EINVAL": (
+        "the filter is malformed or over 4096 instructions, or the kernel does not know a flag or action of it",
+        _OURS,
+    ),
+    "EACCES": ("a filter needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
+    "ENOMEM": (
+        "all filters of a process together may have 32768 instructions; the ones around us count",
+        "use fewer `restrict` layers",
+    ),
+    "EBUSY": ("the process has a filter with a listener already", "drop one of the two"),
+    "EFAULT": ("the filter could not be read", _OURS),
+    "ENOSYS": ("the kernel has no seccomp filters, or a filter around us hides seccomp(2)", _CHECK),
+    "EPERM": ("a filter around us forbids loading another one", _CHECK),
+}
+
 ADVICE: Mapping[str, Rows] = {
     "make_idmap": {
         **_NAMESPACES,
@@ -388,20 +404,17 @@ ADVICE: Mapping[str, Rows] = {
         "EIO": ("the other side of the terminal is closed", "run without -t"),
         "ENXIO": ("the box has no terminal device", "use `devices: {dev: minimal}`"),
     },
-    "load_filter": {
-        "EINVAL": (
-            "the filter is malformed or over 4096 instructions, or the kernel does not know a flag or action of it",
-            _OURS,
+    "load_filter": _FILTER,
+    "load_watched_filter": {
+        **_FILTER,
+        "EBUSY": (
+            "a filter around us is watched already (a container's, or another `--explain`), and the kernel takes one listener",
+            "run it without --explain, or outside of what watches it",
         ),
-        "EACCES": ("a filter needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
-        "ENOMEM": (
-            "all filters of a process together may have 32768 instructions; the ones around us count",
-            "use fewer `restrict` layers",
-        ),
-        "EBUSY": ("the process has a filter with a listener already", "drop one of the two"),
-        "EFAULT": ("the filter could not be read", _OURS),
-        "ENOSYS": ("the kernel has no seccomp filters, or a filter around us hides seccomp(2)", _CHECK),
-        "EPERM": ("a filter around us forbids loading another one", _CHECK),
+        "EBADF": ("the plan is for --explain, and nobody listens", "run it by `sandboxer exec --explain`"),
+        "EPIPE": ("whoever was to listen is gone", "run it again"),
+        "ECONNRESET": ("whoever was to listen is gone", "run it again"),
+        "EMFILE": ("no descriptor is left for the listener", "raise `limits.open_files`"),
     },
     "landlock_create": {**_LANDLOCK, "ENOMSG": ("no right is handled", _OURS)},
     "landlock_path": {

@@ -98,7 +98,7 @@ class Launch:
                 os.close(descriptor)
         self._control_fd = self._result_fd = -1
 
-    def start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], *, launcher: str) -> None:
+    def start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], *, launcher: str, watch_fd: int = -1) -> None:
         """Start the launcher on a sealed plan. Raises: OSError."""
         fill_standard_fds()
         for descriptor in (*stdio, *kept):
@@ -110,10 +110,12 @@ class Launch:
         try:
             actions: list[tuple[int, int, int]] = []
             # dup2 onto itself clears close-on-exec in the child only (glibc >= 2.29, musl >= 1.1.20).
-            for descriptor in (*inside, *kept):
+            watched = (watch_fd,) if watch_fd >= 0 else ()
+            for descriptor in (*inside, *kept, *watched):
                 actions.append((os.POSIX_SPAWN_DUP2, descriptor, descriptor))
             actions += _standard_actions(stdio)
-            argv = (launcher, "--plan-fd", str(plan_fd), "--control-fd", str(control_read), "--result-fd", str(result_write))
+            argv = [launcher, "--plan-fd", str(plan_fd), "--control-fd", str(control_read), "--result-fd", str(result_write)]
+            argv += [word for descriptor in watched for word in ("--watch-fd", str(descriptor))]
             self.pid = os.posix_spawn(
                 launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=FORWARDED, setpgroup=0
             )  # the launcher takes what is blocked as soon as it listens; unblocked, an early signal would be its end
@@ -155,18 +157,20 @@ def spawn(
     stdio: tuple[int, int, int] = (0, 1, 2),
     kept: Iterable[int] = (),
     forwards_signals: bool = False,
+    watch_fd: int = -1,
     launcher: str = "",
 ) -> Launch:
     """Start a sealed plan.
 
     stdio: descriptors that become 0, 1 and 2 of the command. kept: descriptors above 2 that it inherits under their numbers.
     forwards_signals: this process is a front of the box (main thread only); its signals go to the command.
+    watch_fd: a socket on which the launcher sends the listener of a watched filter; the caller closes its copy.
     Raises: OSError if the launcher cannot be started or a descriptor is not open.
     """
     launch = Launch()
     if forwards_signals:
         take_signals(launch.forward)
-    launch.start(plan, stdio, tuple(kept), launcher=launcher or launcher_path())
+    launch.start(plan, stdio, tuple(kept), launcher=launcher or launcher_path(), watch_fd=watch_fd)
     return launch
 
 

@@ -554,6 +554,19 @@ class LandlockRestrict(Op):
     flags: U32
 
 
+@dataclass(frozen=True, slots=True)
+class LoadWatchedFilter(Op):
+    """Load a seccomp filter with a listener, and send that over the socket `--watch-fd`. `flags` are those besides NEW_LISTENER.
+
+    The program must allow sendmmsg, and what follows. seccomp_unotify(2).
+    """
+
+    TAG: ClassVar[int] = 61
+    WORDS: ClassVar[str] = "load a watched system call filter (flags {op.flags:#x})"
+    flags: U32
+    program: Blob
+
+
 # ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -572,5 +585,5 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, RemoveDirectory,
+    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, RemoveDirectory,
 )  # fmt: skip

@@ -15,10 +15,12 @@ from sandboxer.model.op import (
     U64,
     Attach,
     BecomeInit,
+    Blob,
     JoinNamespace,
     LandlockCreate,
     LandlockPath,
     LandlockRestrict,
+    LoadWatchedFilter,
     MakeDirectory,
     MakeIdmap,
     OpenTree,
@@ -32,6 +34,7 @@ from sandboxer.model.stage import Stage
 from tests.compile.policies import PLACE, ROOT, USER, least_steps, make_plan, make_policy, said, step
 
 START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, FILTER = least_steps()
+WATCHED = step(LoadWatchedFilter(U32(0), Blob(bytes(8))), Stage.FILTER)
 NONE: frozenset[Trait] = frozenset()
 OVERRIDE = Override("process.no_new_privs", "sudo is the job", Place("p.yaml", 1, 1))
 DEVICES = said(dev="minimal")
@@ -180,6 +183,10 @@ def test_plan_with_a_filled_slot_is_right() -> None:
     check_plan(make_plan(idmap, tree, step(Attach(U32(2), Text("/usr")), Stage.MOUNTS), *least_steps()), NONE)
 
 
+def test_plan_with_a_watched_filter_ahead_of_the_others_is_right() -> None:
+    check_plan(make_plan(START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, WATCHED, FILTER, FILTER), NONE)
+
+
 RULESET = step(LandlockCreate(U32(255), *[U64(1)] * 5), Stage.LANDLOCK)
 RULE = step(LandlockPath(U32(255), Text("/usr"), U64(1)), Stage.LANDLOCK)
 DOMAIN = step(LandlockRestrict(U32(255), U32(0)), Stage.LANDLOCK)
@@ -202,6 +209,10 @@ WRONG = {
     "starts 2 children": (START, *least_steps()),
     "no system call filter": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS),
     "something follows the system call filter": (*least_steps(), step(MakeDirectory(Text("/a"), U32(0)), Stage.FILTER)),
+    "a watched system call filter is not the first one": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, FILTER, WATCHED),
+    "or not the only one": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, WATCHED, WATCHED, FILTER),
+    "something follows the system call": (START, PIVOT, CAPABILITIES, NO_NEW_PRIVS, WATCHED, NO_NEW_PRIVS, FILTER),
+    "no_new_privs comes after": (START, PIVOT, CAPABILITIES, WATCHED, FILTER, NO_NEW_PRIVS),
     "capabilities are never set": (START, PIVOT, NO_NEW_PRIVS, FILTER),
     "no_new_privs is never set": (START, PIVOT, CAPABILITIES, FILTER),
     "no_new_privs comes after the filter": (START, PIVOT, CAPABILITIES, FILTER, NO_NEW_PRIVS),

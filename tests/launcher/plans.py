@@ -99,6 +99,7 @@ def launch(
     stdin: bytes = b"",
     prefix: Sequence[str] = (),
     fds: Sequence[int] = (),
+    watch_fd: int = -1,
     with_record: bool = True,
     timeout: float = 30,
 ) -> Ended:
@@ -112,15 +113,21 @@ def launch(
         result_read, result_write = os.pipe()
         if with_record:
             argv += ["--result-fd", str(result_write)]
+        if watch_fd >= 0:
+            argv += ["--watch-fd", str(watch_fd)]
+        passed = (result_write, *fds, *([watch_fd] if is_open(watch_fd) else []))
         try:
-            done = subprocess.run(
-                argv, input=stdin, capture_output=True, timeout=timeout, check=False, pass_fds=(result_write, *fds)
-            )
+            done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, check=False, pass_fds=passed)
         finally:
             os.close(result_write)
         with os.fdopen(result_read, "rb") as reader:
             data = reader.read()
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode(), read_record(data) if data else {})
+
+
+def is_open(descriptor: int) -> bool:
+    """Whether this process has such a descriptor."""
+    return descriptor > 2 and os.path.exists(f"/proc/self/fd/{descriptor}")
 
 
 def boxed(*, proc: bool = True) -> tuple[list[Op], list[Op]]:

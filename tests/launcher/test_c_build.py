@@ -14,7 +14,7 @@ from tests.launcher.plans import LAUNCHER, ROOT
 
 SOURCES = ROOT / "sandboxer/launcher/c"
 CORPUS = ROOT / "fuzz/plan_reader/corpus"
-SUITE = ("plan", "mounts", "identity", "process", "init", "landlock", "monitor", "pty")
+SUITE = ("plan", "mounts", "identity", "process", "filter", "init", "landlock", "monitor", "pty")
 FUZZ_SECONDS = 5
 
 

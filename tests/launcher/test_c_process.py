@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,6 @@ from tests.launcher.plans import (
     NEWPID,
     NEWTIME,
     NEWUTS,
-    ORDINARY,
     Ended,
     boxed,
     boxed_end,
@@ -32,8 +30,6 @@ from tests.launcher.plans import (
 )
 
 NOFILE, CPU, FSIZE, CORE, NPROC, AS = 7, 0, 1, 4, 6, 9
-ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
-NR_EXECVE, NR_SECCOMP, NR_WRITE, NR_UNAME = 59, 317, 1, 63
 NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED, SIGNALLED = 7, 8, 6, 2
 LIST_FDS = ("/bin/ls", "/proc/self/fd")
 
@@ -43,17 +39,6 @@ SYSCALLS = {"x86_64": {"keyctl": 250, "add_key": 248}, "aarch64": {"keyctl": 219
 
 def plain(inside: list[Op], argv: tuple[str, ...], *, flags: int = 0, **options: object) -> Ended:
     return launch(plan([ops.Start(U64(flags))], inside, argv), **options)  # type: ignore[arg-type]
-
-
-def instruction(code: int, jt: int, jf: int, k: int) -> bytes:
-    return struct.pack("<HBBI", code, jt, jf, k)
-
-
-def filter_for(number: int, verdict: int) -> Blob:
-    """A filter with one rule: this syscall gets this verdict, everything else is allowed."""
-    return Blob(
-        instruction(0x20, 0, 0, 0) + instruction(0x15, 0, 1, number) + instruction(6, 0, 0, verdict) + instruction(6, 0, 0, ALLOW)
-    )
 
 
 def test_close_fds_leaves_nothing_but_the_standard_ones(tmp_path: Path) -> None:
@@ -258,60 +243,6 @@ def can_raise_limits() -> bool:
 def test_set_rlimit_that_makes_no_sense_is_refused(resource: int, soft: int, hard: int) -> None:
     ended = plain([ops.SetRlimit(U32(resource), U64(soft), U64(hard))], ("/bin/true",))
     assert ended.record["fail_errno"] == errno.EINVAL
-
-
-def test_load_filter_holds_for_the_command() -> None:
-    load = ops.LoadFilter(U32(0), filter_for(NR_UNAME, ERRNO | errno.EPERM))
-    assert plain([ops.SetNoNewPrivs(), load], ("/bin/uname",)).status == 1
-    assert plain([ops.SetNoNewPrivs()], ("/bin/uname",)).status == 0
-
-
-def test_load_filter_stacks() -> None:
-    loads: list[Op] = [ops.LoadFilter(U32(0), filter_for(number, ERRNO | errno.EPERM)) for number in (NR_UNAME, 62)]
-    ended = plain([ops.SetNoNewPrivs(), *loads], ("/bin/grep", "Seccomp_filters", "/proc/self/status"))
-    assert ended.out.split() == ["Seccomp_filters:", "2"]
-
-
-def test_load_filter_without_no_new_privs_needs_privilege() -> None:
-    load = ops.LoadFilter(U32(0), filter_for(NR_UNAME, ERRNO))
-    assert plain([load], ("/bin/true",), prefix=ORDINARY).record["fail_errno"] == errno.EACCES
-
-
-@pytest.mark.parametrize("program", [b"", b"1234567", bytes(8 * 4097), bytes(8)])
-def test_load_filter_that_is_no_program_is_refused(program: bytes) -> None:
-    ended = plain([ops.SetNoNewPrivs(), ops.LoadFilter(U32(0), Blob(program))], ("/bin/true",))
-    assert (ended.record["fail_op"], ended.record["fail_errno"]) == (54, errno.EINVAL)
-
-
-def test_load_filter_with_a_listener_is_refused() -> None:
-    ended = plain([ops.SetNoNewPrivs(), ops.LoadFilter(U32(8), filter_for(NR_UNAME, ERRNO))], ("/bin/true",))
-    assert ended.record["fail_errno"] == errno.EINVAL
-
-
-def test_filter_that_denies_execve_is_a_set_up_fault() -> None:
-    ended = plain([ops.SetNoNewPrivs(), ops.LoadFilter(U32(0), filter_for(NR_EXECVE, ERRNO | errno.EPERM))], ("/bin/true",))
-    assert (ended.status, ended.record["outcome"], ended.record["fail_errno"]) == (126, NOT_EXECUTABLE, errno.EPERM)
-
-
-def test_filter_that_denies_everything_but_exit_still_reports() -> None:
-    """No message is needed: faults are stores in shared memory."""
-    deny = Blob(
-        instruction(0x20, 0, 0, 0) + instruction(0x15, 0, 1, 231) + instruction(6, 0, 0, ALLOW) + instruction(6, 0, 0, ERRNO | 1)
-    )
-    ended = plain([ops.SetNoNewPrivs(), ops.LoadFilter(U32(0), deny)], shell("echo ran"))
-    assert (ended.out, ended.status, ended.record["outcome"], ended.record["fail_errno"]) == ("", 126, NOT_EXECUTABLE, 1)
-
-
-def test_filter_that_kills_at_execve_is_a_death_by_sigsys() -> None:
-    ended = plain([ops.SetNoNewPrivs(), ops.LoadFilter(U32(0), filter_for(NR_EXECVE, KILL))], shell("echo ran"))
-    assert (ended.out, ended.status, ended.record["outcome"], ended.record["signal"]) == ("", 128 + 31, SIGNALLED, 31)
-
-
-def test_filter_that_kills_the_next_step_names_it() -> None:
-    loads: list[Op] = [ops.LoadFilter(U32(0), filter_for(NR_SECCOMP, KILL)), ops.LoadFilter(U32(0), filter_for(NR_UNAME, ERRNO))]
-    ended = plain([ops.SetNoNewPrivs(), *loads], shell("echo ran"))
-    assert (ended.out, ended.status, ended.record["outcome"]) == ("", 125, SETUP_FAILED)
-    assert (ended.record["fail_step"], ended.record["fail_op"], ended.record["fail_errno"]) == (2, 54, errno.EINTR)
 
 
 def candidates(*paths: str) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,9 +15,22 @@ import pytest
 
 from sandboxer.compile.encode import encode_plan
 from sandboxer.compile.seal import seal
+from sandboxer.kernel.listener.notices import make_watch, receive_listener
 from sandboxer.launcher.record import Outcome, read_record
 from sandboxer.launcher.spawn import Launch, fill_standard_fds, make_sealed, spawn
-from sandboxer.model.op import U64, BecomeInit, CloseFds, NewSession, Op, SetNoNewPrivs, Start, U32List
+from sandboxer.model.op import (
+    U32,
+    U64,
+    BecomeInit,
+    Blob,
+    CloseFds,
+    LoadWatchedFilter,
+    NewSession,
+    Op,
+    SetNoNewPrivs,
+    Start,
+    U32List,
+)
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.report import Report
 from sandboxer.model.stage import Stage
@@ -25,14 +39,14 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWUSER = 0x10000000
 
 
-def plan_of(script: str, *, kept: tuple[int, ...] = (), argv: tuple[bytes, ...] = ()) -> bytes:
+def plan_of(script: str, *, kept: tuple[int, ...] = (), argv: tuple[bytes, ...] = (), last: tuple[Op, ...] = ()) -> bytes:
     """A plan that runs a shell script below a reaper in a pid namespace."""
 
     def step(op: Op) -> Step:
         return Step(op, Stage.HOST, "test")
 
     flags = CLONE_NEWPID if os.geteuid() == 0 else CLONE_NEWPID | CLONE_NEWUSER
-    inside = (step(CloseFds(U32List(kept))), step(NewSession()), step(SetNoNewPrivs()), step(BecomeInit()))
+    inside = (step(CloseFds(U32List(kept))), step(NewSession()), step(SetNoNewPrivs()), step(BecomeInit()), *map(step, last))
     data = encode_plan(Plan("test", (step(Start(U64(flags))),), inside, (), Recipe(), Report()))
     return seal(data, [b"/bin/sh"], argv or (b"sh", b"-c", script.encode()), [b"PATH=/usr/bin:/bin"])
 
@@ -103,6 +117,18 @@ def test_spawn_and_wait_leave_no_descriptor() -> None:
     before = os.listdir("/proc/self/fd")
     finish(spawn(plan_of("true")))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_watch_fd_gets_the_listener_of_a_watched_filter() -> None:
+    ours, theirs = make_watch()
+    allow_all = Blob(struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000))
+    launch = spawn(plan_of("exit 3", last=(LoadWatchedFilter(U32(0), allow_all),)), watch_fd=theirs.fileno())
+    theirs.close()
+    found = receive_listener(ours)
+    assert found is not None
+    assert finish(launch)["exit_code"] == 3
+    found[0].close()
+    ours.close()
 
 
 def test_cancel_kills_the_box() -> None:

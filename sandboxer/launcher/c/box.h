@@ -2,6 +2,7 @@
 #ifndef SANDBOXER_BOX_H
 #define SANDBOXER_BOX_H
 
+#include <sys/socket.h>
 #include <termios.h>
 
 #include "plan.h"
@@ -99,6 +100,7 @@ struct box {
     int life_fd;             /* a pipe that hangs up when the monitor is gone */
     int control_fd;
     int result_fd;
+    int watch_fd;            /* where the listener of a watched filter is awaited, or -1; after Start the inside's alone */
     int signal_fd;
     int child_fd;            /* a pidfd */
     int child_pid;
@@ -168,6 +170,15 @@ void run_inside(struct box *box, uint32_t first) NORETURN;
 int settle(struct box *box);
 /* Store the fault, so that the monitor finds it when the line closes, and end. */
 void leave_inside(struct box *box, struct fault fault) NORETURN;
+
+/* inside/meet.c: a byte and a descriptor on their way. */
+struct fd_message {
+    char byte;
+    struct iovec io;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct msghdr header;
+};
+void fill_fd_message(struct fd_message *message, char byte, int fd);
 
 /* inside/init.c */
 bool is_monitor_gone(const struct box *box);

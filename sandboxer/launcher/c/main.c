@@ -7,7 +7,7 @@
 #include "box.h"
 
 #define VERSION "sandboxer-launch 1\n"
-#define USAGE "usage: sandboxer-launch --plan FILE | --plan-fd N [--control-fd N] [--result-fd N] | --ops | --version\n"
+#define USAGE "usage: sandboxer-launch --plan FILE | --plan-fd N [--control-fd N] [--result-fd N] [--watch-fd N] | --ops | --version\n"
 #define EXIT_USAGE 2
 #define EXIT_REFUSED 125
 #define FD_MAX 1000000
@@ -19,6 +19,7 @@ struct options {
     int plan_fd;
     int control_fd;
     int result_fd;
+    int watch_fd;
 };
 
 static int say(int fd, const char *text) { return k_write_all(fd, text, strlen(text)); }
@@ -42,7 +43,7 @@ static int parse_fd(const char *text) {
 }
 
 static bool parse_options(int count, char **words, struct options *options) {
-    *options = (struct options){.plan_path = NULL, .plan_fd = -1, .control_fd = -1, .result_fd = -1};
+    *options = (struct options){.plan_path = NULL, .plan_fd = -1, .control_fd = -1, .result_fd = -1, .watch_fd = -1};
     for (int i = 1; i < count; i += 2) {
         if (i + 1 >= count) return false;
         int *number = NULL;
@@ -53,6 +54,7 @@ static bool parse_options(int count, char **words, struct options *options) {
         if (!strcmp(words[i], "--plan-fd")) number = &options->plan_fd;
         if (!strcmp(words[i], "--control-fd")) number = &options->control_fd;
         if (!strcmp(words[i], "--result-fd")) number = &options->result_fd;
+        if (!strcmp(words[i], "--watch-fd")) number = &options->watch_fd;
         if (!number) return false;
         *number = parse_fd(words[i + 1]);
         if (*number < 3) return false;
@@ -131,7 +133,8 @@ static bool is_directory(int fd) {
 /* Why the command may not have this descriptor, or 0. It must be open by now and not one of ours: then no later one gets its
  * number. */
 static int check_kept_fd(const struct box *box, int fd) {
-    if (fd <= 2 || fd == box->control_fd || fd == box->result_fd || SYS3(SYS_fcntl, fd, F_GETFD, 0) < 0) return EBADF;
+    if (fd <= 2 || fd == box->control_fd || fd == box->result_fd || fd == box->watch_fd) return EBADF;
+    if (SYS3(SYS_fcntl, fd, F_GETFD, 0) < 0) return EBADF;
     return is_directory(fd) ? EISDIR : 0;
 }
 
@@ -192,10 +195,9 @@ static int prepare(struct box *box, struct options *options) {
     if (error) return error;
     box->proc_fd = k_openat(AT_FDCWD, "/proc", K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (box->proc_fd < 0) return refuse(box, nowhere, -box->proc_fd);
-    for (int fd = 0; fd < 2; fd++) {
-        int own = fd ? box->result_fd : box->control_fd;
-        if (own >= 0 && SYS3(SYS_fcntl, own, F_SETFD, FD_CLOEXEC) < 0) return refuse(box, nowhere, EBADF);
-    }
+    const int given[] = {box->control_fd, box->result_fd, box->watch_fd};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i] >= 0 && SYS3(SYS_fcntl, given[i], F_SETFD, FD_CLOEXEC) < 0) return refuse(box, nowhere, EBADF);
     error = take_signals(box);
     return error ? refuse(box, nowhere, error) : 0;
 }
@@ -254,6 +256,7 @@ int main(int count, char **words, char **environment) {
     }
     box.control_fd = options.control_fd;
     box.result_fd = options.result_fd;
+    box.watch_fd = options.watch_fd;
     box.line_fd = box.life_fd = box.child_fd = box.stage_fd = box.root_fd = box.signal_fd = box.terminal.master_fd = -1;
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);

@@ -17,27 +17,27 @@ int op_await_outside(struct box *box, struct cursor *c) {
     return got == 1 ? 0 : ESRCH;
 }
 
-/* Send one byte and a descriptor. unix(7), SCM_RIGHTS. */
-static int send_fd(int line, int fd) {
-    char byte = 't';
-    struct iovec io = {&byte, 1};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof fd)];
-    } control;
-    struct msghdr message;
-    memset(&control, 0, sizeof control);
-    memset(&message, 0, sizeof message);
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+/* Lay out one byte with a descriptor; it points into itself. unix(7), SCM_RIGHTS. */
+void fill_fd_message(struct fd_message *message, char byte, int fd) {
+    memset(message, 0, sizeof *message);
+    message->byte = byte;
+    message->io = (struct iovec){&message->byte, 1};
+    message->header.msg_iov = &message->io;
+    message->header.msg_iovlen = 1;
+    message->header.msg_control = message->control;
+    message->header.msg_controllen = sizeof message->control;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message->header);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof fd);
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    return failed(SYS3(SYS_sendmsg, line, &message, MSG_NOSIGNAL));
+}
+
+/* Send one byte and a descriptor. */
+static int send_fd(int line, int fd) {
+    struct fd_message message;
+    fill_fd_message(&message, 't', fd);
+    return failed(SYS3(SYS_sendmsg, line, &message.header, MSG_NOSIGNAL));
 }
 
 /* The caller's terminal lends its settings and size; there may be none. */

@@ -1,4 +1,4 @@
-/* What surrounds the process: descriptors, session, namespaces, names, limits, directory, filter. */
+/* What surrounds the process: descriptors, session, namespaces, names, limits, directory. */
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -6,19 +6,10 @@
 
 #include "../box.h"
 
-/* include/uapi/linux/close_range.h, keyctl.h, prctl.h, seccomp.h, filter.h */
+/* include/uapi/linux/close_range.h, keyctl.h, prctl.h */
 #define K_CLOSE_RANGE_CLOEXEC 4
 #define K_KEYCTL_JOIN_SESSION_KEYRING 1
 #define K_PR_SET_PDEATHSIG 1
-#define K_SECCOMP_SET_MODE_FILTER 1
-#define K_SECCOMP_FILTER_FLAG_NEW_LISTENER 8
-#define K_INSTRUCTION_BYTES 8
-#define K_INSTRUCTIONS_MAX 4096
-
-struct filter_program {
-    unsigned short count;
-    const void *instructions;
-};
 
 /* Mark every descriptor above 2 close-on-exec, except these. Fields: keep. close_range(2).
  *
@@ -127,23 +118,4 @@ int op_set_working_directory(struct box *box, struct cursor *c) {
     const char *path = take_text(c);
     if (!taken_all(c)) return EBADMSG;
     return failed(SYS1(SYS_chdir, path));
-}
-
-/* Load a seccomp filter. Fields: flags, program. seccomp(2).
- *
- * Everything that a filter could refuse is done before the first one. A listener would be a descriptor for the job. */
-int op_load_filter(struct box *box, struct cursor *c) {
-    uint32_t flags = take_u32(c);
-    struct blob program = take_blob(c);
-    if (!taken_all(c)) return EBADMSG;
-    if (flags & K_SECCOMP_FILTER_FLAG_NEW_LISTENER) return EINVAL;
-    if (!program.size || program.size % K_INSTRUCTION_BYTES || program.size > K_INSTRUCTION_BYTES * K_INSTRUCTIONS_MAX)
-        return EINVAL;
-    int error = settle(box);
-    if (error) return error;
-    struct filter_program filter = {0};
-    filter.count = (unsigned short)(program.size / K_INSTRUCTION_BYTES);
-    filter.instructions = program.bytes;
-    long result = SYS3(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, flags, &filter);
-    return result > 0 ? ESRCH : failed(result);
 }

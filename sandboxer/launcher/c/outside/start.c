@@ -38,6 +38,8 @@ int op_start(struct box *box, struct cursor *c) {
     if (child == 0) enter_inside(box, line[1], life[0]);
     k_close(line[1]);
     k_close(life[0]);
+    if (box->watch_fd >= 0) k_close(box->watch_fd);
+    box->watch_fd = -1;
     if (child < 0) return (int)-child;
     box->child_pid = (int)child;
     box->has_started = true;
