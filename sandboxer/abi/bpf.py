@@ -34,6 +34,7 @@ RET_DATA: Final = 0x0000FFFF
 
 FILTER_FLAG_LOG: Final = 2
 FILTER_FLAG_SPEC_ALLOW: Final = 4
+FILTER_FLAG_WAIT_KILLABLE_RECV: Final = 32
 
 X32_BIT: Final = 0x40000000
 """__X32_SYSCALL_BIT: calls of x32 programs carry it, under the architecture number of x86-64."""

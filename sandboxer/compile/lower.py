@@ -37,17 +37,20 @@ class _Gathered:
         self.set += lowered.set
 
 
-def lower_policy(policy: Policy, host: Host, rooms: Sequence[Room], *, has_terminal: bool = False) -> Plan:
+def lower_policy(
+    policy: Policy, host: Host, rooms: Sequence[Room], *, has_terminal: bool = False, is_watched: bool = False
+) -> Plan:
     """The plan of a policy for a host.
 
     has_terminal: the command gets a pseudo-terminal; that is the caller's wish and no right, so no profile says it.
+    is_watched: the caller wants to hear of refused system calls; what is refused stays the same.
     Raises: HostError with everything that required sections lack; ProfileError for what contradicts itself.
     """
     if has_terminal:
         policy = replace(policy, traits=policy.traits | {Trait.HAS_TERMINAL})
     check_policy(policy, host)
     gathered = _Gathered()
-    scene = make_scene(policy, host)
+    scene = replace(make_scene(policy, host), is_watched=is_watched)
     for room in rooms:
         settings = policy.settings[room.NAME]
         enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)

@@ -105,6 +105,18 @@ def test_terminal_is_known_to_rooms_and_to_the_recipe() -> None:
     assert Trait.HAS_TERMINAL in seen[0].traits
 
 
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_rooms_know_whether_somebody_watches(is_watched: bool) -> None:
+    seen: list[Scene] = []
+
+    def look(scene: Scene) -> Lowered:
+        seen.append(scene)
+        return Lowered(least_steps())
+
+    lower_policy(make_policy(settings={"least": None}), USER, [PretendRoom("least", gives=look)], is_watched=is_watched)
+    assert seen[0].is_watched is is_watched
+
+
 def test_scene_has_the_word_of_its_own_section() -> None:
     seen: dict[str, Enforce] = {}
 

@@ -18,9 +18,9 @@ from sandboxer.controls.seccomp.meaning import understand as find_meaning
 from sandboxer.controls.seccomp.rules import ARCHITECTURES, Count, Situation
 from sandboxer.controls.seccomp.stack import Filter, compile_stack
 from sandboxer.controls.seccomp.words import say_rule
-from sandboxer.errors import InternalError, Problem
+from sandboxer.errors import HostError, InternalError, Problem
 from sandboxer.model.host import Host
-from sandboxer.model.op import U32, Blob, LoadFilter
+from sandboxer.model.op import U32, Blob, LoadFilter, LoadWatchedFilter
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.report import Line, Status
@@ -46,6 +46,7 @@ __all__ = [
 
 TITLE = "system call filters"
 STACKED = True
+WAITS_KILLABLY = (5, 19)
 
 BACKENDS = ("own", "libseccomp")
 _KEY_CALLS = ("add_key", "keyctl", "request_key")
@@ -174,7 +175,7 @@ def situation(scene: Scene) -> Situation:
 
 
 def lower(settings: object, scene: Scene) -> Lowered:
-    """One LoadFilter for each filter of the stack, in the order of loading, as the last ops of all."""
+    """One op for each filter of the stack, in the order of loading, as the last ops of all; the first may be watched."""
     mine = _typed(settings)
     if need(mine, scene.host):
         return Lowered()
@@ -186,12 +187,26 @@ def lower(settings: object, scene: Scene) -> Lowered:
             [Problem(f"the layer {layer.name} was not understood by {NAME}", where=layer.place) for layer in unseen]
         )
     here = mine.at(situation(scene))
-    filters = compile_stack(here, scene.host.arch)
+    filters = compile_stack(here, scene.host.arch, is_watched=scene.is_watched)
     flags = bpf.FILTER_FLAG_SPEC_ALLOW
     if mine.log and "log" in scene.host.seccomp_actions:
         flags |= bpf.FILTER_FLAG_LOG
-    steps = tuple(Step(LoadFilter(U32(flags), Blob(item.program)), Stage.FILTER, NAME, item.place) for item in filters)
+    steps = tuple(Step(_load(item, flags, scene.host), Stage.FILTER, NAME, item.place) for item in filters)
     return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_findings(here)))
+
+
+def _load(item: Filter, flags: int, host: Host) -> LoadFilter | LoadWatchedFilter:
+    """The op for a filter. From Linux 5.19 on no signal takes a watched call back once somebody has heard of it.
+
+    Before that a handler runs first and the call is made again, so it would be counted twice. Raises: HostError.
+    """
+    if not item.is_watched:
+        return LoadFilter(U32(flags), Blob(item.program))
+    if "user_notif" not in host.seccomp_actions:
+        why = "the kernel does not know the seccomp action user_notif"
+        raise HostError(Problem("refused system calls cannot be watched here", why=why, attempt="run it without --explain"))
+    flags |= bpf.FILTER_FLAG_WAIT_KILLABLE_RECV if host.kernel >= WAITS_KILLABLY else 0
+    return LoadWatchedFilter(U32(flags), Blob(item.program))
 
 
 def _line(settings: Settings, filters: tuple[Filter, ...], arch: str) -> Line:

@@ -152,8 +152,11 @@ def _too_long(count: int, place: Place) -> ProfileError:
 
 
 def asked(answer: int) -> int:
-    """What a watched filter answers in place of this: a refused call asks the listener."""
-    return answer if answer & bpf.RET_ACTION in (bpf.RET_ALLOW, bpf.RET_LOG) else bpf.RET_USER_NOTIF
+    """What a watched filter answers in place of this: a refused call asks the listener.
+
+    A trap stays one: it is a signal to the job, with the call in it, and no listener can send that.
+    """
+    return answer if answer & bpf.RET_ACTION in (bpf.RET_ALLOW, bpf.RET_LOG, bpf.RET_TRAP) else bpf.RET_USER_NOTIF
 
 
 def _asked_of(call: str, answer: int) -> int:

@@ -9,9 +9,9 @@ import pytest
 from sandboxer.abi import bpf
 from sandboxer.controls import seccomp
 from sandboxer.controls.room import Scene
-from sandboxer.errors import InternalError
+from sandboxer.errors import HostError, InternalError
 from sandboxer.model.host import Host
-from sandboxer.model.op import LoadFilter
+from sandboxer.model.op import LoadFilter, LoadWatchedFilter
 from sandboxer.model.policy import Trait
 from sandboxer.model.report import Status
 from sandboxer.model.stage import Stage
@@ -50,6 +50,22 @@ def test_log_sets_the_flag_where_the_kernel_has_it() -> None:
         for host in (HOST, older)
     ]
     assert flags == [{bpf.FILTER_FLAG_SPEC_ALLOW | bpf.FILTER_FLAG_LOG}, {bpf.FILTER_FLAG_SPEC_ALLOW}]
+
+
+@pytest.mark.parametrize(("kernel", "waits"), [((5, 18), 0), ((5, 19), bpf.FILTER_FLAG_WAIT_KILLABLE_RECV), ((6, 1), 32)])
+def test_watched_plan_loads_its_watched_filter_first(kernel: tuple[int, int], waits: int) -> None:
+    scene = Scene(replace(HOST, kernel=kernel), frozenset(), is_watched=True)
+    ops = [step.op for step in seccomp.lower(meaning(MINIMAL, "deny: [ptrace]"), scene).steps]
+    assert [type(op) for op in ops] == [LoadWatchedFilter, LoadFilter]
+    flags = [op.flags for op in ops if isinstance(op, (LoadFilter, LoadWatchedFilter))]
+    assert flags == [bpf.FILTER_FLAG_SPEC_ALLOW | waits, bpf.FILTER_FLAG_SPEC_ALLOW]
+
+
+def test_kernel_that_cannot_ask_refuses_to_be_watched() -> None:
+    older = replace(HOST, seccomp_actions=HOST.seccomp_actions - {"user_notif"})
+    with pytest.raises(HostError, match="user_notif"):
+        seccomp.lower(meaning(MINIMAL), Scene(older, frozenset(), is_watched=True))
+    assert seccomp.lower(meaning(MINIMAL), Scene(older, frozenset())).steps
 
 
 def test_kernel_without_filters_is_a_lack_and_gives_no_op() -> None:
