@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sandboxer.compile.cache import Entry, PlanCache, is_settled, plan_digest
 from sandboxer.compile.encode import encode_plan
@@ -37,6 +37,16 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A request that was compiled. files: what was read for it. host: with the facts of every path that it depends on."""
+
+    entry: Entry
+    policy: Policy
+    files: tuple[str, ...]
+    host: Host
+
+
 def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
     """Compile a request, and keep the plan under its key where there is a cache.
 
@@ -44,19 +54,25 @@ def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
     """
     begun_ns = time.time_ns()
     cache.make()  # ahead of the job: where it lies in a writable project, one that is missing could be made by the job
+    made = compile_request(request)
+    # The stamps are younger than the facts: what changed between the two would go unseen for as long as the plan is kept.
+    is_sure = is_settled(made.files, begun_ns) and host_for(made.policy, made.host).paths == made.host.paths
+    if key and is_sure and Trait.NEW_PID_NAMESPACE in made.policy.traits:
+        cache.save(key, made.entry)  # a job that sees our process wants a hardened supervisor, which only the cold start is
+    return made.entry
+
+
+def compile_request(request: Request) -> Compiled:
+    """Compile a request for this caller and this machine. Raises: ProfileError, HostError."""
     caller = caller_of_process()
     resolved = resolve_request(request, caller)
     host = host_for(resolved.policy, probe())
     check_directory_stayed(caller.cwd, host)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
-    files = [looked.path for looked in resolved.trail]
+    files = tuple(looked.path for looked in resolved.trail)
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
-    # The stamps are younger than the facts: what changed between the two would go unseen for as long as the plan is kept.
-    is_sure = is_settled(files, begun_ns) and host_for(resolved.policy, host).paths == host.paths
-    if key and is_sure and Trait.NEW_PID_NAMESPACE in resolved.policy.traits:
-        cache.save(key, entry)  # a job that sees our process wants a hardened supervisor, which only the cold start is
-    return entry
+    return Compiled(entry, resolved.policy, files, host)
 
 
 def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:
@@ -91,7 +107,7 @@ def check_directory_stayed(cwd: str, host: Host) -> None:
 
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
     """The plan of a policy for a request."""
-    plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal)
+    plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal, is_watched=request.is_watched)
     return _work_in(plan, request.directory, host.cwd) if request.directory else plan
 
 

@@ -23,9 +23,10 @@ class Request:
     profile: a name, or the path of a file. options: (flag, value) in the caller's order; the flags are those of `sandboxer exec`.
     values: variables that get a value from the caller (`--env NAME=VALUE`). They are no part of the plan: they may be secrets,
     and the cache and the report must not hold them.
+    is_watched: the caller wants to hear of refused system calls. Such a plan is compiled anew, since the policy is needed.
     """
 
-    __slots__ = ("directory", "is_terminal", "options", "profile", "values")
+    __slots__ = ("directory", "is_terminal", "is_watched", "options", "profile", "values")
 
     def __init__(
         self,
@@ -34,10 +35,12 @@ class Request:
         options: Iterable[tuple[str, str]] = (),
         is_terminal: bool = False,
         directory: str = "",
+        is_watched: bool = False,
     ) -> None:
         self.profile = profile
         self.is_terminal = is_terminal
         self.directory = directory
+        self.is_watched = is_watched
         self.values: dict[bytes, bytes] = {}
         kept: list[tuple[str, str]] = []
         for flag, value in options:

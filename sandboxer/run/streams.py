@@ -7,6 +7,9 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+
+from sandboxer.run.turns import Turns
 
 CHUNK_BYTES = 1 << 16
 
@@ -20,6 +23,7 @@ class Streams:
     _opened: list[int] = field(default_factory=list)
     _write_fd: int = -1
     _read_fds: dict[int, bytearray] = field(default_factory=dict)
+    _left: memoryview = field(default_factory=lambda: memoryview(b""))
     _outputs: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
 
     def close_theirs(self) -> None:
@@ -36,43 +40,40 @@ class Streams:
         self._write_fd = -1
         self._read_fds.clear()
 
-    def pump(self) -> tuple[bytes, bytes]:
-        """Feed the input and drain both outputs until the command has closed them. The two outputs, whole."""
-        left = memoryview(self.input or b"")
-        poll = select.poll()
+    def enter(self, turns: Turns) -> None:
+        """Feed the input and drain both outputs in these turns, until the command has closed them."""
         for descriptor in self._read_fds:
-            poll.register(descriptor, select.POLLIN)
+            turns.add(descriptor, select.POLLIN, partial(self._drain, descriptor, turns))
         if self._write_fd >= 0:
             os.set_blocking(self._write_fd, False)
-            poll.register(self._write_fd, select.POLLOUT)
-        while self._read_fds or self._write_fd >= 0:
-            for descriptor, _ in poll.poll():
-                if descriptor != self._write_fd:
-                    self._drain(descriptor, poll)
-                    continue
-                left = self._feed(left)
-                if not left:
-                    poll.unregister(descriptor)
-                    os.close(descriptor)
-                    self._write_fd = -1
+            self._left = memoryview(self.input or b"")
+            turns.add(self._write_fd, select.POLLOUT, partial(self._feed, turns))
+
+    @property
+    def outputs(self) -> tuple[bytes, bytes]:
+        """What came out so far."""
         return bytes(self._outputs[0]), bytes(self._outputs[1])
 
-    def _drain(self, descriptor: int, poll: select.poll) -> None:
+    def _drain(self, descriptor: int, turns: Turns, _events: int) -> None:
         data = os.read(descriptor, CHUNK_BYTES)
         if data:
             self._read_fds[descriptor] += data
             return
-        poll.unregister(descriptor)
+        turns.drop(descriptor)
         os.close(descriptor)
         del self._read_fds[descriptor]
 
-    def _feed(self, left: memoryview) -> memoryview:
+    def _feed(self, turns: Turns, _events: int) -> None:
         try:
-            return left[os.write(self._write_fd, left) :] if left else left
+            self._left = self._left[os.write(self._write_fd, self._left) :] if self._left else self._left
         except BrokenPipeError:
-            return left[:0]  # the command does not want the rest
+            self._left = self._left[:0]  # the command does not want the rest
         except BlockingIOError:
-            return left
+            return
+        if not self._left:
+            turns.drop(self._write_fd)
+            os.close(self._write_fd)
+            self._write_fd = -1
 
 
 @contextmanager

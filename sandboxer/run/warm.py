@@ -35,9 +35,17 @@ def find_entry(request: Request, environment: dict[bytes, bytes], cache: PlanCac
 
 
 def launch_entry(
-    entry: Entry, command: Command, *, stdio: tuple[int, int, int] = (0, 1, 2), forwards_signals: bool = False
+    entry: Entry,
+    command: Command,
+    *,
+    stdio: tuple[int, int, int] = (0, 1, 2),
+    forwards_signals: bool = False,
+    watch_fd: int = -1,
 ) -> Launch:
-    """Start a command under a compiled plan. Raises: OSError, SealError."""
+    """Start a command under a compiled plan. watch_fd: where the listener goes, if its filter is watched.
+
+    Raises: OSError, SealError.
+    """
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
-    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards_signals=forwards_signals)
+    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards_signals=forwards_signals, watch_fd=watch_fd)

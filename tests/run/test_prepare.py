@@ -12,7 +12,7 @@ from sandboxer.compile.encode import decode_ops
 from sandboxer.errors import ProfileError
 from sandboxer.kernel.stamp import stamp
 from sandboxer.model.host import Host, PathFact, PathKind
-from sandboxer.model.op import SetHostName, SetWorkingDirectory
+from sandboxer.model.op import LoadWatchedFilter, SetHostName, SetWorkingDirectory
 from sandboxer.model.plan import Plan
 from sandboxer.model.policy import Policy
 from sandboxer.run import prepare as cold
@@ -156,6 +156,14 @@ def test_working_directory_that_is_relative_is_meant_from_the_callers(project: P
 def test_terminal_is_a_flag_of_the_plan(project: Path) -> None:
     assert made(Request("default", is_terminal=True), project).is_terminal
     assert not made(Request("default"), project).is_terminal
+
+
+def test_plan_of_a_watched_request_asks_first(project: Path) -> None:
+    watched = decode_ops(cold.compile_request(Request("default", is_watched=True)).entry.plan)["inside"]
+    plain = decode_ops(made(Request("default"), project).plan)["inside"]
+    assert [type(op).__name__ for op in watched[-2:]] == ["LoadWatchedFilter", "LoadFilter"]
+    assert not any(isinstance(op, LoadWatchedFilter) for op in plain)
+    assert watched[:-2] == plain[:-1]
 
 
 def test_descriptors_of_the_profile_are_kept(project: Path) -> None:

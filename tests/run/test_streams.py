@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from sandboxer.run.streams import open_streams
+from sandboxer.run.streams import Streams, open_streams
+from sandboxer.run.turns import Turns
 
 
 def fed(command: list[str], stdin: bytes | None) -> tuple[bytes, bytes]:
@@ -15,7 +16,14 @@ def fed(command: list[str], stdin: bytes | None) -> tuple[bytes, bytes]:
         theirs = streams.theirs
         with subprocess.Popen(command, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2]):
             streams.close_theirs()
-            return streams.pump()
+            return pumped(streams)
+
+
+def pumped(streams: Streams) -> tuple[bytes, bytes]:
+    turns = Turns()
+    streams.enter(turns)
+    turns.run()
+    return streams.outputs
 
 
 def test_outputs_are_kept_apart() -> None:
@@ -38,7 +46,7 @@ def test_command_that_reads_nothing_stops_nothing() -> None:
 def test_streams_that_nobody_wants_are_the_callers() -> None:
     with open_streams(None, is_captured=False) as streams:
         assert streams.theirs == (0, 1, 2)
-        assert streams.pump() == (b"", b"")
+        assert pumped(streams) == (b"", b"")
 
 
 @pytest.mark.parametrize("stdin", [None, b"x"])
