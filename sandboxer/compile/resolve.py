@@ -73,6 +73,16 @@ def resolve(
     return Resolved(policy, search.looked, widened, making.valid_until)
 
 
+def syscall_groups(caller: Caller | None = None, *, paths: SearchPaths | None = None) -> Mapping[str, Section]:
+    """What each policy of system calls says, with what it builds on, by the name that `@name` has. A file is read when asked for.
+
+    Reading one raises ProfileError if it is wrong.
+    """
+    caller = caller or caller_of_process()
+    library = Library(Search(paths or search_paths(caller)), vocabulary(ROOMS))
+    return _Groups(_Making(library, caller, ROOMS, datetime.date.today()))
+
+
 @dataclass(slots=True)
 class _Making:
     """One run of resolve: the library, the values of parameters, and what each file was found to say."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sandboxer.model.place import Place
 from sandboxer.model.report import Report
 
 
@@ -52,9 +53,82 @@ class Timings:
     clean_us: int = 0
 
 
+class Risk(Enum):
+    """How dangerous it is to allow a call to a program that nobody trusts."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DenialArgument:
+    """One argument of a refused call: its name, the whole register, and what it means for people.
+
+    The text may hold what the job wrote into its memory. It is escaped and bounded, and it may be a lie.
+    """
+
+    name: str
+    value: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A system call that the policy refused: what was called, why that was refused, and what would allow it.
+
+    answer: the name of the errno, or `killed`. count: how often this use was refused. is_rest: this stands for all further uses
+    of the call, and has the arguments of the first of them. pid, process: the first caller, as the host numbers it and as it
+    calls itself. rule, place: what refused it. patch: YAML for a profile that builds on this one, empty where none can allow it;
+    attempt: what to do with it. group: the smallest policy that would allow it too, with what else that would allow.
+    """
+
+    call: str
+    number: int
+    arch: str
+    arguments: tuple[DenialArgument, ...]
+    count: int
+    is_rest: bool
+    pid: int
+    process: str
+    answer: str
+    rule: str
+    place: Place | None
+    patch: str
+    attempt: str
+    group: str
+    group_calls: tuple[str, ...]
+    risk: Risk
+    risk_why: str
+
+    @property
+    def words(self) -> str:
+        """The call as it is written in C."""
+        if self.is_rest:
+            return f"{self.call}(...)"
+        return f"{self.call}({', '.join(f'{item.name}={item.text}' if item.name else item.text for item in self.arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Denials:
+    """What a run was refused, in the order in which each came first. others: refused calls that are only counted."""
+
+    rows: tuple[Denial, ...] = ()
+    others: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many calls were refused in all."""
+        return self.others + sum(row.count for row in self.rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The truth about one run. stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere."""
+    """The truth about one run. stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere.
+
+    denials: the system calls that were refused, where the caller asked for that (`explain`); None elsewhere.
+    """
 
     profile: str
     argv: tuple[str, ...]
@@ -69,6 +143,7 @@ class Result:
     detail: str = ""
     stdout: bytes | None = None
     stderr: bytes | None = None
+    denials: Denials | None = None
 
     @property
     def status(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sandboxer.errors import Problem, SandboxerError
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line
-from sandboxer.model.result import Reason, Result, Timings, Usage
+from sandboxer.model.result import Denial, Denials, Reason, Result, Timings, Usage
 from sandboxer.run.about import About
 from sandboxer.run.failure import explain_failure
 from sandboxer.run.reason import find_reason
@@ -88,6 +88,7 @@ def result_data(result: Result, about: About, problems: Sequence[Problem] = ()) 
         ],
         "sources": [{"name": item.name, "path": item.path, "kind": item.kind} for item in about.sources],
         "digest": result.digest,
+        "denials": None if result.denials is None else denials_data(result.denials),
         "problems": [problem_data(problem) for problem in problems],
     }
 
@@ -106,6 +107,35 @@ def refusal_data(
         "signal": None,
         "detail": str(error),
         "problems": [problem_data(problem) for problem in error.problems],
+    }
+
+
+def denials_data(denials: Denials) -> dict[str, object]:
+    """What was refused."""
+    return {"count": denials.count, "others": denials.others, "rows": [denial_data(row) for row in denials.rows]}
+
+
+def denial_data(row: Denial) -> dict[str, object]:
+    """One refused call. The raw arguments are texts: JSON's numbers do not hold 64 bits everywhere."""
+    return {
+        "call": row.call,
+        "number": row.number,
+        "arch": row.arch,
+        "words": row.words,
+        "arguments": [{"name": item.name, "value": f"{item.value:#x}", "text": item.text} for item in row.arguments],
+        "count": row.count,
+        "is_rest": row.is_rest,
+        "pid": row.pid,
+        "process": row.process,
+        "answer": row.answer,
+        "rule": row.rule,
+        "place": place_data(row.place),
+        "patch": row.patch,
+        "try": row.attempt,
+        "group": row.group,
+        "group_calls": list(row.group_calls),
+        "risk": row.risk.value,
+        "risk_why": row.risk_why,
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sandboxer.errors import HostError, Problem
 from sandboxer.launcher.record import Outcome
-from sandboxer.model.result import Reason, Result
+from sandboxer.model.result import Denial, DenialArgument, Denials, Reason, Result, Risk
 from sandboxer.run.result import build_result, read_timings, read_usage, refusal_data, result_data
 from tests.run.records import PLACE, make_about, make_record
 
@@ -79,6 +80,25 @@ def test_report_is_plain_data_with_the_whole_truth() -> None:
         "why": "why",
         "try": "try",
     }
+
+
+def test_report_has_the_denials_where_they_were_asked_for() -> None:
+    row = Denial(
+        call="bpf", number=321, arch="x86_64", arguments=(DenialArgument("cmd", 1 << 63, "5"),), count=2, is_rest=False, pid=7,
+        process="job", answer="EPERM", rule="rule", place=PLACE, patch="a: b", attempt="do", group="bpf", group_calls=(),
+        risk=Risk.HIGH, risk_why="why",
+    )  # fmt: skip
+    result = replace(result_of(exit_code=3), denials=Denials((row,), 4))
+    data = json.loads(json.dumps(result_data(result, make_about())))["denials"]
+    assert (data["count"], data["others"]) == (6, 4)
+    assert data["rows"][0] | {"place": None} == {
+        "call": "bpf", "number": 321, "arch": "x86_64", "words": "bpf(cmd=5)",
+        "arguments": [{"name": "cmd", "value": "0x8000000000000000", "text": "5"}], "count": 2, "is_rest": False, "pid": 7,
+        "process": "job", "answer": "EPERM", "rule": "rule", "place": None, "patch": "a: b", "try": "do", "group": "bpf",
+        "group_calls": [], "risk": "high", "risk_why": "why",
+    }  # fmt: skip
+    assert data["rows"][0]["place"]["line"] == 14
+    assert result_data(result_of(), make_about())["denials"] is None
 
 
 def test_report_of_a_refusal_has_the_keys_that_readers_need() -> None:

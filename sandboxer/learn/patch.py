@@ -1,0 +1,122 @@
+"""What to write into a profile so that a refused call is allowed: the narrowest rule, and what has to go for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from sandboxer.compile.search import shipped_directory
+from sandboxer.controls.seccomp.meaning import NAME, Statement
+from sandboxer.controls.seccomp.rules import Rule
+from sandboxer.learn.blame import Blame
+from sandboxer.learn.spell import find_spelling, narrowest_rule, spell_rule
+from sandboxer.model.place import Place
+from sandboxer.model.policy import Policy
+
+REASON = "say why this job needs it"
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """YAML for a profile, empty where no profile can allow the call; and what to do, in sentences."""
+
+    yaml: str
+    attempt: str
+
+
+def _cannot_remove(deny: Statement) -> str:
+    """What stands in no list of the profile itself: it came with a group that is granted, or from `strict`."""
+    if any(condition.mask >> 32 for case in deny.rule.cases for condition in case):
+        return "`strict: true` refuses it: an argument has an upper half that no compiler makes, so look at who makes the call"
+    what = f"the deny at {deny.place.show()} came with a group that is granted as @name"
+    return f"{what}: grant what you need of that group call by call, in place of it"
+
+
+def own_file(policy: Policy) -> str:
+    """The path of the file that the run was asked for."""
+    return next((item.path for item in policy.sources if item.kind == "profile" and item.name == policy.name), "")
+
+
+def _is_in(place: Place, path: str) -> bool:
+    return bool(path) and _is_same_file(os.path.abspath(place.file), path)
+
+
+@lru_cache(256)
+def _is_same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def home_of(policy: Policy) -> Place:
+    """Where the profile speaks of system calls itself; the profile as a whole where it does not."""
+    path = own_file(policy)
+    said = policy.said[NAME].said if NAME in policy.said else {}
+    places = sorted(item.place for items in said.values() for item in items if _is_in(item.place, path))
+    return places[0] if places else Place(os.path.relpath(path) if path.startswith(os.getcwd() + "/") else path or policy.name)
+
+
+@dataclass(slots=True)
+class _Making:
+    """A patch in the making."""
+
+    policy: Policy
+    removed: dict[str, None] = field(default_factory=dict)
+    allowed: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    is_possible: bool = True
+
+    def blame(self, blame: Blame, rule: Rule) -> None:
+        """Take one wall's objections away."""
+        if blame.is_layer:
+            self.is_possible = False
+            what = f"the layer {blame.wall.name} ({blame.place.show()}) takes it away; a layer is not widened by a profile"
+            self.sentences.append(f"{what}: change that layer, or leave it out")
+            return
+        for deny in blame.denies:
+            self.remove(deny)
+        if not blame.is_granted:
+            self.allowed.append(spell_rule(rule))
+
+    def remove(self, deny: Statement) -> None:
+        """Take one deny away, in the way that its place asks for."""
+        said = next((item for item in self.policy.said[NAME].said.get("deny", ()) if item.place == deny.place), None)
+        where = deny.place.show()
+        if said is None:
+            self.is_possible = False
+            self.sentences.append(_cannot_remove(deny))
+        elif _is_in(deny.place, own_file(self.policy)):
+            self.sentences.append(f"take the deny at {where} out")
+        elif spelling := find_spelling(said):
+            self.removed[spelling] = None
+        else:
+            self.is_possible = False
+            self.sentences.append(f"remove the deny at {where} by an `override` of {NAME}.deny, in the words that stand there")
+
+    def patch(self) -> Patch:
+        """The whole."""
+        lines = []
+        if self.removed:
+            lines += ["override:", f'  - {{path: {NAME}.deny, remove: [{", ".join(self.removed)}], reason: "{REASON}"}}']
+        if self.allowed:
+            lines += [f"{NAME}:", "  allow:", *(f"    - {rule}" for rule in self.allowed)]
+        if not self.is_possible:
+            return Patch("", "; ".join(self.sentences))
+        if lines:
+            self.sentences.append(self.where())
+        return Patch("\n".join(lines), "; ".join(self.sentences))
+
+    def where(self) -> str:
+        """Which file to write the patch into: an override speaks against parents only, and shipped files are not the caller's."""
+        if not own_file(self.policy).startswith(f"{shipped_directory()}/profiles/"):
+            return f"add to {home_of(self.policy).file}"
+        return f"add to a profile of your own that says `extends: [{self.policy.name}]`"
+
+
+def make_patch(policy: Policy, blames: Iterable[Blame], call: str, arch: str, arguments: Sequence[int]) -> Patch:
+    """What would let this use of a call pass every wall that refused it."""
+    making = _Making(policy)
+    rule = narrowest_rule(call, arch, arguments)
+    for blame in blames:
+        making.blame(blame, rule)
+    return making.patch()
