@@ -15,11 +15,13 @@ TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know thi
 if TYPE_CHECKING:
     from sandboxer.api import Options, Policy, load, run
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
-    from sandboxer.model.result import Reason, Result, Timings, Usage
+    from sandboxer.model.result import Denial, Denials, Reason, Result, Risk, Timings, Usage
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Denial",
+    "Denials",
     "HostError",
     "InternalError",
     "KernelError",
@@ -28,6 +30,7 @@ __all__ = [
     "ProfileError",
     "Reason",
     "Result",
+    "Risk",
     "SandboxerError",
     "Timings",
     "Usage",
@@ -38,7 +41,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
     **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
-    **dict.fromkeys(("Reason", "Result", "Timings", "Usage"), "sandboxer.model.result"),
+    **dict.fromkeys(("Denial", "Denials", "Reason", "Result", "Risk", "Timings", "Usage"), "sandboxer.model.result"),
 }
 
 

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, Unpack
 
+from sandboxer.learn.explained import run_explained
 from sandboxer.model.policy import Policy
-from sandboxer.model.result import Reason, Result
+from sandboxer.model.result import Denial, Denials, Reason, Result, Risk
 from sandboxer.run.prepare import resolve_request
 from sandboxer.run.request import Request
 from sandboxer.run.start import run_captured
 
-__all__ = ["Options", "Policy", "Reason", "Result", "load", "run"]
+__all__ = ["Denial", "Denials", "Options", "Policy", "Reason", "Result", "Risk", "load", "run"]
 
 
 class Options(TypedDict, total=False):
@@ -39,18 +40,22 @@ def run(
     *,
     input: bytes | None = None,
     capture: bool = True,
+    explain: bool = False,
     **options: Unpack[Options],
 ) -> Result:
     """Run a command under a profile and wait for its end.
 
     input: what the command reads; None: the caller's own standard input. capture: its outputs are in the Result, also those of a
-    command that was ended; False: they go where the caller's go.
+    command that was ended; False: they go where the caller's go. explain: the Result says which system calls were refused, by
+    which rule, and what would allow them; such a run always compiles its profile, and each refused call takes longer.
     Raises: ProfileError, HostError, before anything ran. A command that cannot be started is a Result with that reason.
     """
-    request = make_request(profile, options)
+    request = make_request(profile, options, is_watched=explain)
     words = [os.fspath(word) for word in argv]
     if not words:
         raise ValueError("there is no command")
+    if explain:
+        return run_explained(request, words, stdin=input, is_captured=capture)
     return run_captured(request, words, stdin=input, is_captured=capture, is_cached=options.get("cache", True))
 
 
@@ -59,7 +64,7 @@ def load(profile: str | os.PathLike[str], **options: Unpack[Options]) -> Policy:
     return resolve_request(make_request(profile, options)).policy
 
 
-def make_request(profile: str | os.PathLike[str], options: Options) -> Request:
+def make_request(profile: str | os.PathLike[str], options: Options, *, is_watched: bool = False) -> Request:
     """The request that these options are."""
     pairs: list[tuple[str, str]] = []
     pairs += (("--read", os.fspath(path)) for path in options.get("read", ()))
@@ -71,7 +76,7 @@ def make_request(profile: str | os.PathLike[str], options: Options) -> Request:
         pairs.append(("--network", options["network"]))
     pairs += (("--set", f"{name}={_param_text(value)}") for name, value in options.get("params", {}).items())
     pairs += (("--fd", str(number)) for number in options.get("fds", ()))
-    return Request(os.fspath(profile), options=pairs, directory=options.get("workdir", ""))
+    return Request(os.fspath(profile), options=pairs, directory=options.get("workdir", ""), is_watched=is_watched)
 
 
 def _duration_text(timeout: str | float) -> str:

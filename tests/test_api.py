@@ -93,6 +93,54 @@ def test_interrupt_of_the_caller_kills_the_box() -> None:
     assert children.read_text() == before
 
 
+@needs("userns")
+def test_explain_tells_what_was_refused() -> None:
+    script = "import ctypes; ctypes.CDLL(None).syscall(250, 0, -3)"
+    result = sandboxer.run(["python3", "-c", script], "python", explain=True, cache=False)
+    assert result.denials is not None
+    (denial,) = (row for row in result.denials.rows if row.call == "keyctl")
+    assert (denial.count, denial.answer, denial.risk, result.exit_code) == (1, "EPERM", sandboxer.Risk.HIGH, 0)
+    assert sandboxer.run(["true"]).denials is None
+
+
+@needs("userns")
+def test_explain_in_threads_keeps_runs_apart() -> None:
+    counts: dict[int, int] = {}
+
+    def one(number: int) -> None:
+        script = f"import ctypes; call = ctypes.CDLL(None).syscall\nfor _ in range({number}): call(250, 0, -3)\nprint({number})"
+        result = sandboxer.run(["python3", "-c", script], "python", explain=True)
+        assert (result.stdout, result.denials is not None) == (f"{number}\n".encode(), True)
+        counts[number] = sum(row.count for row in (result.denials.rows if result.denials else ()) if row.call == "keyctl")
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(1, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == {number: number for number in range(1, 6)}
+
+
+@needs("userns")
+def test_explain_drains_outputs_while_it_answers() -> None:
+    script = "import ctypes, sys; call = ctypes.CDLL(None).syscall\n"
+    script += "for _ in range(300): call(250, 0, -3); sys.stdout.write('x' * 4096)\nprint(len(sys.stdin.read()))"
+    result = sandboxer.run(["python3", "-c", script], "python", explain=True, input=bytes(1 << 20))
+    assert result.stdout == b"x" * 300 * 4096 + b"1048576\n"
+
+
+@needs("userns")
+def test_interrupt_of_the_caller_ends_an_explained_run() -> None:
+    timer = threading.Timer(1.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    children = Path("/proc/thread-self/children")
+    before = children.read_text()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        sandboxer.run(["sleep", "60"], explain=True)
+    timer.join()
+    assert children.read_text() == before
+
+
 def test_profile_that_is_wrong_raises() -> None:
     with pytest.raises(sandboxer.ProfileError, match="nosuch"):
         sandboxer.run(["true"], "nosuch")

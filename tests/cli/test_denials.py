@@ -1,0 +1,105 @@
+"""Refused calls on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandboxer.cli.denials import REASONS_SHOWN, show_denials, show_reason
+from sandboxer.model.place import Place
+from sandboxer.model.report import Report
+from sandboxer.model.result import Denial, DenialArgument, Denials, Reason, Result, Risk, Timings, Usage
+
+ROW = Denial(
+    call="keyctl",
+    number=250,
+    arch="x86_64",
+    arguments=(DenialArgument("option", 1, "KEYCTL_JOIN_SESSION_KEYRING"), DenialArgument("", 2, "0x2")),
+    count=3,
+    is_rest=False,
+    pid=77,
+    process="job",
+    answer="EPERM",
+    rule="nothing in the profile allows it",
+    place=Place("p.yaml", 3, 7),
+    patch="seccomp:\n  allow:\n    - keyctl",
+    attempt="add to p.yaml",
+    group="keyring",
+    group_calls=("add_key", "request_key"),
+    risk=Risk.HIGH,
+    risk_why="because",
+)
+
+
+def result(*rows: Denial, others: int = 0) -> Result:
+    denials = Denials(rows, others)
+    return Result("p", ("x",), Reason.EXITED, 0, None, False, Usage(), Timings(), Report(()), "d", denials=denials)
+
+
+def test_row_says_what_who_why_how_dangerous_and_what_to_do() -> None:
+    assert list(show_reason([ROW])) == [
+        "keyctl(option=KEYCTL_JOIN_SESSION_KEYRING, 0x2) = EPERM, 3 times",
+        "  by:   job, pid 77",
+        "  why:  nothing in the profile allows it (p.yaml:3:7)",
+        "  risk: high: because",
+        "  try:  add to p.yaml:",
+        "          seccomp:",
+        "            allow:",
+        "              - keyctl",
+        "  or:   policies: [syscalls/keyring], which also allows add_key, request_key",
+    ]
+
+
+def test_row_without_a_patch_says_what_to_do_all_the_same() -> None:
+    row = replace(ROW, patch="", group="", place=None, count=1, process="")
+    assert list(show_reason([row])) == [
+        "keyctl(option=KEYCTL_JOIN_SESSION_KEYRING, 0x2) = EPERM, once",
+        "  by:   ?, pid 77",
+        "  why:  nothing in the profile allows it",
+        "  risk: high: because",
+        "  try:  add to p.yaml",
+    ]
+
+
+def test_uses_that_one_patch_allows_are_explained_once() -> None:
+    other = replace(ROW, arguments=(DenialArgument("option", 1, "KEYCTL_JOIN_SESSION_KEYRING"),), count=1)
+    rest = replace(ROW, is_rest=True, patch="", attempt="see above", group="")
+    lines = list(show_denials(result(ROW, other, rest)))
+    assert lines[2:6] == [
+        "keyctl(option=KEYCTL_JOIN_SESSION_KEYRING, 0x2) = EPERM, 3 times",
+        "keyctl(option=KEYCTL_JOIN_SESSION_KEYRING) = EPERM, once",
+        "keyctl(...) = EPERM, 3 times, with other arguments",
+        "  by:   job, pid 77",
+    ]
+    assert sum(line.startswith("  why:") for line in lines) == 1
+
+
+def test_uses_that_need_different_patches_are_explained_apart() -> None:
+    lines = list(show_denials(result(ROW, replace(ROW, patch="other"), replace(ROW, call="bpf"))))
+    assert sum(line.startswith("  why:") for line in lines) == 3
+
+
+def test_very_many_reasons_are_left_to_the_report() -> None:
+    lines = list(show_denials(result(*(replace(ROW, call=f"call {number}") for number in range(REASONS_SHOWN + 2)))))
+    assert sum(line.startswith("  why:") for line in lines) == REASONS_SHOWN
+    assert lines[-1] == "6 refused calls were of further kinds; --report has them"
+
+
+def test_long_group_is_cut() -> None:
+    lines = list(show_reason([replace(ROW, group_calls=tuple("abcdefgh"))]))
+    assert lines[-1] == "  or:   policies: [syscalls/keyring], which also allows a, b, c, d, e, f and 2 more"
+
+
+def test_all_is_counted() -> None:
+    lines = list(show_denials(result(ROW, others=2)))
+    assert (lines[0], lines[1], lines[-1]) == (
+        "sandboxer: 5 system calls were refused",
+        "",
+        "2 refused calls were of further kinds",
+    )
+    assert list(show_denials(result())) == ["sandboxer: no system call was refused"]
+    assert next(iter(show_denials(result(replace(ROW, count=1))))) == "sandboxer: 1 system call was refused"
+
+
+def test_no_line_moves_the_cursor() -> None:
+    row = replace(ROW, process="\x1b[2J", rule="a\nb", risk_why="\u202e", patch="x\x07")
+    assert all(line.isprintable() for line in show_denials(result(row)))
