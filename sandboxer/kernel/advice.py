@@ -422,6 +422,16 @@ ADVICE: Mapping[str, Rows] = {
         "E2BIG": ("16 Landlock domains are stacked, and the ones around us count", "use fewer `restrict` layers"),
         "EPERM": ("a domain needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
     },
+    "clear_work": {
+        "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
+        "ENOENT": ("the directory is gone", "nothing to mend"),
+        "EACCES": ("the directory belongs to somebody else", "remove it by hand, as its owner"),
+        "EPERM": ("what the kernel left belongs to another id of the box", "nothing to mend: the next run uses it again"),
+        "EBUSY": ("another box still uses it", "a `keep` directory for each box"),
+        "EROFS": ("it is on a read-only file system", "nothing to mend"),
+        "ENOTDIR": ("it is no directory", "look at it and remove it by hand"),
+        "ELOOP": ("a symbolic link stands on the way", "a directory in place of the link"),
+    },
     "remove_directory": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
         "ENOENT": ("it is gone already", "nothing to mend"),

@@ -558,6 +558,15 @@ class LandlockRestrict(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class ClearWork(Op):
+    """Remove the `work` that overlayfs leaves in the workdir of a mount, with mode 000 and a whiteout in it. unlinkat(2)."""
+
+    TAG: ClassVar[int] = 62
+    WORDS: ClassVar[str] = "remove what the kernel leaves in {op.path}"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDirectory(Op):
     """Remove an empty directory, and an empty `work` inside it first (overlayfs leaves one). unlinkat(2)."""
 
@@ -572,5 +581,5 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, RemoveDirectory,
+    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, ClearWork, RemoveDirectory,
 )  # fmt: skip

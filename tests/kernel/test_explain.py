@@ -51,6 +51,7 @@ LIKELY = {
     "become_init": "EAGAIN ENOMEM EINVAL",
     "open_terminal": "ENOENT EACCES ENOSPC EPERM",
     "load_filter": "EINVAL EACCES ENOMEM",
+    "clear_work": "ENOTEMPTY ENOENT EACCES EPERM ELOOP",
     "remove_directory": "ENOTEMPTY ENOENT EACCES EBUSY",
     "execve": "ENOENT EACCES ENOEXEC E2BIG ETXTBSY ELOOP EPERM ENOTDIR",
     "launch": "ENOENT EACCES EAGAIN",

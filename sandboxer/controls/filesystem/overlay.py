@@ -12,7 +12,7 @@ from sandboxer.controls.filesystem.pieces import Bind, Ids
 from sandboxer.controls.paths import fact_of, follow
 from sandboxer.errors import Problem
 from sandboxer.model.host import Host, PathKind
-from sandboxer.model.op import NO_SLOT, U32, U64, MountOverlay, OpenTree, Text, TextList
+from sandboxer.model.op import NO_SLOT, U32, U64, ClearWork, MountOverlay, OpenTree, Text, TextList
 
 LAYER = MountAttr.NOSUID | MountAttr.NODEV
 
@@ -70,3 +70,10 @@ def mount(bind: Bind, host: Host, attributes: MountAttr, *, lower_slot: U32, upp
         U32(fact_of(host, bind.source).mode & 0o777),
         options,
     )
+
+
+def clean(bind: Bind, host: Host) -> tuple[ClearWork, ...]:
+    """Remove the directory of the kernel's own that it leaves in `work`, with mode 000, so that the owner can remove the rest."""
+    if bind.overlay is None or not bind.overlay.keep:
+        return ()
+    return (ClearWork(Text(follow(host, f"{bind.overlay.keep}/work").path)),)

@@ -14,6 +14,7 @@ from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.op import NO_SLOT, MakeIdmap, MountOverlay, OpenTree
 from sandboxer.model.policy import Enforce
+from sandboxer.model.stage import Stage
 
 Lower = Callable[..., Lowered]
 
@@ -44,6 +45,11 @@ def test_kept_changes_go_to_the_directory(lowered: Lower, user_host: Host) -> No
     op = the_overlay(found)
     assert trees[op.lower_slot] == "/srv/data"
     assert trees[op.upper_slot] == "/srv/kept"
+    assert [step.op.path for step in found.steps if step.stage is Stage.CLEAN] == ["/srv/kept/work"]
+
+
+def test_discarded_changes_leave_nothing_to_clean(lowered: Lower, user_host: Host) -> None:
+    assert not [step for step in lowered("overlay: [/srv/data]", user_host).steps if step.stage is Stage.CLEAN]
 
 
 def test_kept_changes_for_root_map_the_kernels_own_files_too(lowered: Lower, root_host: Host) -> None:

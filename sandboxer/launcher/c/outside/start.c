@@ -1,4 +1,4 @@
-/* The ops of the outside: prepare, start the child, help it with its ids, and clean up when it is gone. */
+/* The ops of the outside: prepare, start the child, and help it with its ids. */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -145,17 +145,4 @@ int op_arm_wall_clock(struct box *box, struct cursor *c) {
     box->grace_ms = grace_ms;
     box->wall_signal = number;
     return 0;
-}
-
-/* Remove an empty directory, ahead of it the `work` that overlayfs leaves in it. Fields: path. unlinkat(2). */
-int op_remove_directory(struct box *box, struct cursor *c) {
-    (void)box;
-    const char *path = take_text(c);
-    if (!taken_all(c)) return EBADMSG;
-    int dir = k_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, K_RESOLVE_NO_SYMLINKS);
-    if (dir < 0) return -dir;
-    int error = failed(SYS3(SYS_unlinkat, dir, "work", K_AT_REMOVEDIR));
-    k_close(dir);
-    if (error && error != ENOENT) return error;
-    return failed(SYS3(SYS_unlinkat, AT_FDCWD, path, K_AT_REMOVEDIR));
 }
