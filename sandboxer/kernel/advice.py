@@ -294,7 +294,10 @@ ADVICE: Mapping[str, Rows] = {
             "the file system of the changes lacks what an overlay needs (xattrs, O_TMPFILE, whiteouts)",
             "keep them on another one",
         ),
-        "ELOOP": ("overlays are stacked deeper than the kernel allows", "use the tree below the overlay"),
+        "ELOOP": (
+            "a symbolic link stands where `upper` or `work` was, or overlays are stacked deeper than the kernel allows",
+            "directories in place of links; the tree below the overlay",
+        ),
         "ENOENT": (
             "`upper` or `work` is missing in the directory that keeps the changes",
             "let sandboxer make it: remove it and run again",

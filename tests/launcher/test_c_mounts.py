@@ -301,6 +301,18 @@ def test_mount_overlay_keeps_changes_in_a_directory(tree: Path, as_tree: bool) -
     assert (ended.out, (kept / "upper/file").read_text(), (tree / "file").read_text()) == ("box\n", "box\n", "host\n")
 
 
+@pytest.mark.parametrize("link", ["upper", "work"])
+def test_mount_overlay_on_a_tree_that_follows_no_link_refuses_one(tree: Path, link: str) -> None:
+    kept = tree.parent / "kept"
+    for name in ("upper", "work", "elsewhere"):
+        (kept / name).mkdir(parents=True)
+    (kept / link).rmdir()
+    (kept / link).symlink_to("elsewhere")
+    upper = opened(kept, 51, attributes=0x200000)
+    ended = run_with_source([opened(tree, attributes=ATTR_RDONLY), upper], overlay(51), "true")
+    assert (ended.record["fail_errno"], os.listdir(kept / "elsewhere")) == (errno.ELOOP, [])
+
+
 def test_open_directory_before_is_kept_for_the_child(tree: Path) -> None:
     """A slot that `before` fills is the child's too; that it is a directory of the host's mounts makes it useless as a layer."""
     before, inside = boxed()
