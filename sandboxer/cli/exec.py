@@ -6,6 +6,7 @@ import os
 import sys
 
 from sandboxer.cli.options import Given, Option, UsageError
+from sandboxer.launcher.spawn import FORWARDED, FORWARDED_WITH_STOP
 from sandboxer.run.request import Request, RequestError, make_command
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
 
@@ -41,6 +42,7 @@ OPTIONS = (
 )
 NOTES = """
 Standard input and output are the command's own. Options can only widen a profile where its `options:` section allows it.
+Ctrl-Z stops the whole box until `fg` or `bg`, but not its wall clock; with --tty the key is the command's.
 
 exit status:
   the command's own, if it ended by itself
@@ -126,7 +128,7 @@ def run_request(request: Request, argv: list[str], telling: Telling, *, is_cache
         from sandboxer.kernel.terminal import find_terminal
 
         terminal = find_terminal()
-    launch = launch_entry(entry, command, forwards_signals=True)
+    launch = launch_entry(entry, command, forwards=FORWARDED if request.is_terminal else FORWARDED_WITH_STOP)
     data, status = launch.wait()
     if terminal and os.WIFSIGNALED(status):
         terminal.give_back()  # the launcher did not come to that

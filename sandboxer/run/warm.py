@@ -12,6 +12,10 @@ from sandboxer.kernel.stamp import host_key, stamp
 from sandboxer.launcher.spawn import Launch, launcher_path, spawn
 from sandboxer.run.request import Command, Request
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 FORMAT = "1"
 SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME")
 """Variables that decide where profiles are looked for, or that a profile can name."""
@@ -35,9 +39,9 @@ def find_entry(request: Request, environment: dict[bytes, bytes], cache: PlanCac
 
 
 def launch_entry(
-    entry: Entry, command: Command, *, stdio: tuple[int, int, int] = (0, 1, 2), forwards_signals: bool = False
+    entry: Entry, command: Command, *, stdio: tuple[int, int, int] = (0, 1, 2), forwards: Iterable[int] = ()
 ) -> Launch:
     """Start a command under a compiled plan. Raises: OSError, SealError."""
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
-    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards_signals=forwards_signals)
+    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards=forwards)

@@ -171,7 +171,7 @@ static int read_whole_plan(struct box *box, struct options *options) {
  *
  * Every disposition is reset: the command begins with the defaults, and an ignored SIGCHLD would lose its status. */
 static int take_signals(struct box *box) {
-    static const int FORWARDED[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+    static const int FORWARDED[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
     uint64_t wanted = signal_bit(SIGCHLD);
     uint64_t blocked = signal_bit(SIGPIPE) | signal_bit(SIGTTOU) | signal_bit(SIGTTIN);
     for (size_t i = 0; i < sizeof FORWARDED / sizeof *FORWARDED; i++) wanted |= signal_bit(FORWARDED[i]);
