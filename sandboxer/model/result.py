@@ -16,6 +16,7 @@ class Reason(Enum):
     WALL_TIMEOUT = "wall_timeout"
     CPU_TIMEOUT = "cpu_timeout"
     FILE_LIMIT = "file_limit"
+    OUTPUT_LIMIT = "output_limit"
     SECCOMP_KILL = "seccomp_kill"
     CANCELLED = "cancelled"
     SUPERVISOR_LOST = "supervisor_lost"
@@ -54,7 +55,11 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The truth about one run. stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere."""
+    """The truth about one run.
+
+    stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere. They are whole unless the reason is
+    OUTPUT_LIMIT.
+    """
 
     profile: str
     argv: tuple[str, ...]
