@@ -11,7 +11,6 @@ import resource
 from collections.abc import Mapping
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
-from sandboxer.kernel.idmap import parse_subids
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -31,6 +30,7 @@ from sandboxer.kernel.proc import (
     parse_kernel_version,
     parse_mountinfo,
     parse_status,
+    parse_subids,
 )
 from sandboxer.kernel.trial import UNPRIVILEGED_ID, Trial, run_trial
 from sandboxer.model.host import BOX_ID, Host, IdRange
