@@ -435,6 +435,27 @@ ADVICE: Mapping[str, Rows] = {
         "ENOTDIR": ("it is no directory", "look at it and remove it by hand"),
         "ELOOP": ("a symbolic link stands on the way", "a directory in place of the link"),
     },
+    "make_group": {
+        "ENOENT": ("the caller's control group is gone, or the hierarchy is not mounted there any more", _CHECK),
+        "EACCES": ("the caller's control group belongs to somebody else", _CHECK),
+        "EPERM": ("the caller's control group belongs to somebody else", _CHECK),
+        "EROFS": ("the hierarchy of control groups is mounted read-only", "mount it for writing, or run where it is"),
+        "EXDEV": ("the caller's control group lies outside of what the hierarchy shows here", _CHECK),
+        "EAGAIN": ("the caller's control group may have no more groups below it", "raise cgroup.max.descendants"),
+        "ENOMEM": ("no memory for another control group", "close something, and run it again"),
+    },
+    "allow_devices": {
+        "EPERM": ("the kernel, or a filter around us, forbids device programs", _CHECK),
+        "EACCES": ("the kernel's verifier refuses the program", _OURS),
+        "EINVAL": ("the kernel has no device programs (CONFIG_CGROUP_BPF)", _CHECK),
+        "ENOSYS": ("the kernel has no bpf(2)", _CHECK),
+        "ENOMEM": ("no memory for the program", "close something, and run it again"),
+        "E2BIG": ("too many devices are named", "a directory of them"),
+    },
+    "remove_group": {
+        "EBUSY": ("something still runs in it", "look into its cgroup.procs"),
+        "ENOENT": ("it is gone already", "nothing to mend"),
+    },
     "remove_directory": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
         "ENOENT": ("it is gone already", "nothing to mend"),

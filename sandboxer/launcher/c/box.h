@@ -66,6 +66,7 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define PTY_BYTES 4096
+#define GROUP_NAME_BYTES 64
 
 /* Bytes on their way from one descriptor to another. */
 struct relay {
@@ -108,6 +109,8 @@ struct box {
     int helper_status;
     int stage_fd;
     int root_fd;
+    int groups_fd;           /* the control group of ours that has those of boxes */
+    int group_fd;            /* the one of this box, or -1: it stays in ours */
     uint32_t overlays;
     int slots[SLOTS];
     uint8_t slot_kinds[SLOTS];
