@@ -12,6 +12,7 @@ from sandboxer.model.result import Denial, Denials, Reason, Result, Risk
 from sandboxer.run.prepare import resolve_request
 from sandboxer.run.request import Request
 from sandboxer.run.start import run_captured
+from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 __all__ = ["Denial", "Denials", "Options", "Policy", "Reason", "Result", "Risk", "load", "run"]
 
@@ -41,22 +42,28 @@ def run(
     input: bytes | None = None,
     capture: bool = True,
     explain: bool = False,
+    max_output_bytes: int = MAX_OUTPUT_BYTES,
     **options: Unpack[Options],
 ) -> Result:
     """Run a command under a profile and wait for its end.
 
     input: what the command reads; None: the caller's own standard input. capture: its outputs are in the Result, also those of a
-    command that was ended; False: they go where the caller's go. explain: the Result says which system calls were refused, by
-    which rule, and what would allow them; such a run always compiles its profile, and each refused call takes longer.
+    command that was ended; False: they go where the caller's go. max_output_bytes: how much of each output is captured; a
+    command that writes more is killed, and the Result has the first part and the reason OUTPUT_LIMIT. explain: the Result says
+    which system calls were refused, by which rule, and what would allow them; such a run always compiles its profile, and each
+    refused call takes longer.
     Raises: ProfileError, HostError, before anything ran. A command that cannot be started is a Result with that reason.
     """
     request = make_request(profile, options, is_watched=explain)
     words = [os.fspath(word) for word in argv]
     if not words:
         raise ValueError("there is no command")
+    if max_output_bytes < 0:
+        raise ValueError("max_output_bytes is negative")
+    kept = max_output_bytes if capture else None
     if explain:
-        return run_explained(request, words, stdin=input, is_captured=capture)
-    return run_captured(request, words, stdin=input, is_captured=capture, is_cached=options.get("cache", True))
+        return run_explained(request, words, stdin=input, max_output_bytes=kept)
+    return run_captured(request, words, stdin=input, max_output_bytes=kept, is_cached=options.get("cache", True))
 
 
 def load(profile: str | os.PathLike[str], **options: Unpack[Options]) -> Policy:

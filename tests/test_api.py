@@ -45,6 +45,35 @@ def test_output_of_a_command_that_was_ended_is_kept() -> None:
 
 
 @needs("userns")
+def test_command_that_writes_without_end_is_killed_and_its_first_output_kept() -> None:
+    result = sandboxer.run(["sh", "-c", "echo part >&2; exec yes"], max_output_bytes=10)
+    assert (result.reason, result.exit_code, result.status) == (sandboxer.Reason.OUTPUT_LIMIT, None, 137)
+    assert (result.stdout, result.stderr) == (b"y\ny\ny\ny\ny\n", b"part\n")
+    assert result.detail == "it wrote more than 10 bytes to standard output"
+
+
+@needs("userns")
+def test_output_as_long_as_the_bound_is_no_reason() -> None:
+    result = sandboxer.run(["printf", "1234567890"], max_output_bytes=10)
+    assert (result.reason, result.stdout) == (sandboxer.Reason.EXITED, b"1234567890")
+
+
+@needs("userns")
+def test_output_that_is_not_whole_never_looks_whole() -> None:
+    """The command may have ended by itself before it could be killed."""
+    results = [sandboxer.run(["sh", "-c", "echo 123; exit 3"], max_output_bytes=3) for _ in range(5)]
+    assert {(result.reason, result.exit_code, result.stdout) for result in results} == {
+        (sandboxer.Reason.OUTPUT_LIMIT, None, b"123")
+    }
+    assert all(result.detail.endswith(("standard output", "ended ahead of the kill: exited 3")) for result in results)
+
+
+def test_negative_bound_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_output_bytes"):
+        sandboxer.run(["true"], max_output_bytes=-1)
+
+
+@needs("userns")
 def test_command_that_there_is_not_is_a_result() -> None:
     result = sandboxer.run(["nosuchprogram"])
     assert (result.reason, result.status) == (sandboxer.Reason.NOT_FOUND, 127)

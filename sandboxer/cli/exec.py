@@ -6,6 +6,7 @@ import os
 import sys
 
 from sandboxer.cli.options import Given, Option, UsageError
+from sandboxer.launcher.spawn import FORWARDED, FORWARDED_WITH_STOP
 from sandboxer.run.request import Request, RequestError, make_command
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
 
@@ -43,6 +44,7 @@ OPTIONS = (
 )
 NOTES = """
 Standard input and output are the command's own. Options can only widen a profile where its `options:` section allows it.
+Ctrl-Z stops the whole box until `fg` or `bg`, but not its wall clock; with --tty the key is the command's.
 
 With --explain every refused system call is answered by this process, which says what the profile says. It costs nothing
 for calls that are allowed, and tens of microseconds for those that are not; the profile is compiled anew. Refusals by mounts,
@@ -150,7 +152,8 @@ def run_entry(
 
         terminal = find_terminal()
     watch_fd = explained.watch.launcher_fd if explained else -1
-    launch = launch_entry(entry, command, forwards_signals=True, watch_fd=watch_fd)
+    forwards = FORWARDED if request.is_terminal else FORWARDED_WITH_STOP
+    launch = launch_entry(entry, command, forwards=forwards, watch_fd=watch_fd)
     if explained:
         explained.watch.serve(launch)
     data, status = launch.wait()

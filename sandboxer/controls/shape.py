@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from cerberus import Validator, errors
+from cerberus.schema import SchemaError, UnvalidatedSchema
 
 from sandboxer.errors import Problem
 from sandboxer.model.node import Mapping as MappingNode
@@ -51,10 +53,14 @@ class _Judge(Validator):  # type: ignore[misc]  # cerberus has no types
 
 
 class Shape:
-    """A rule made ready, for the many nodes that it will judge."""
+    """A rule made ready, for the many nodes that it will judge.
+
+    The rule itself is believed: cerberus would judge every rule of ours by a schema of its own at each start, for as long as it
+    judges all files together, several times over. Our rules are constants, and `check_rule` judges all of them in the tests.
+    """
 
     def __init__(self, rule: Rule) -> None:
-        self._judge = _Judge({"it": dict(rule)})
+        self._judge = _Judge(UnvalidatedSchema({"it": dict(rule)}))
 
     def misfits(self, node: Node) -> tuple[Misfit, ...]:
         """Everything in the node that does not fit the rule, sorted by place."""
@@ -66,6 +72,13 @@ class Shape:
 def misfits(node: Node, rule: Rule) -> tuple[Misfit, ...]:
     """Everything in the node that does not fit a rule that is used once."""
     return Shape(rule).misfits(node)
+
+
+def check_rule(rule: Rule) -> None:
+    """Raise cerberus's SchemaError for what is no rule, and for shorthand, which nobody opens where rules are believed."""
+    judged = _Judge({"it": deepcopy(dict(rule))})
+    if judged.schema["it"] != rule:
+        raise SchemaError(f"shorthand: {rule}")
 
 
 def near_words(word: str, known: Iterable[str]) -> str:

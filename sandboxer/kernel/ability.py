@@ -48,6 +48,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         _system_calls(host),
         _landlock(host),
         Ability("control groups", State.NOTE, _cgroup_words(host)),
+        _device_programs(host),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
     return rows
@@ -154,6 +155,15 @@ def _system_calls(host: Host) -> Ability:
         why = "the kernel is older than 5.12, or a filter around this process hides them"
         return Ability(name, State.NO, f"missing: {' '.join(host.missing_calls)}", why)
     return Ability(name, State.YES, "all that the launcher uses")
+
+
+def _device_programs(host: Host) -> Ability:
+    name = "device programs"
+    if host.device_groups:
+        return Ability(name, State.YES, f"can be attached to groups in {host.device_groups}")
+    if not host.is_privileged:
+        return Ability(name, State.NOTE, "only for root; mounts hold an ordinary user's devices")
+    return Ability(name, State.NO, "cannot be attached; the mounts alone hold devices", host.device_groups_problem)
 
 
 def _cgroup_words(host: Host) -> str:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
+
+from sandboxer.abi import ebpf
 
 # From 424 on every architecture uses the same numbers (include/uapi/asm-generic/unistd.h).
 PIDFD_SEND_SIGNAL, OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 424, 428, 429, 430, 431, 432
 PIDFD_OPEN, CLONE3, CLOSE_RANGE, OPENAT2, MOUNT_SETATTR, LANDLOCK_CREATE_RULESET = 434, 435, 436, 437, 442, 444
+
+BPF = {"x86_64": 321, "aarch64": 280}  # arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h
 
 MS_REC, MS_PRIVATE = 16384, 1 << 18  # linux/mount.h
 FSCONFIG_CMD_CREATE = 6
@@ -77,6 +82,19 @@ def place_of(room: bytearray) -> object:
 def find_missing_calls() -> tuple[str, ...]:
     """The calls of the launcher that this kernel, or a filter around us, answers as if they were not there."""
     return tuple(name for name, number, arguments, is_plain in _HARMLESS if _is_missing(number, arguments, is_plain))
+
+
+def load_device_program() -> None:
+    """Load a device program that refuses everything, and let go of it. Raises OSError. bpf(2), BPF_PROG_LOAD."""
+    code = ctypes.create_string_buffer(
+        struct.pack(ebpf.INSTRUCTION, ebpf.MOVE_IMMEDIATE, 0, 0, 0) + struct.pack(ebpf.INSTRUCTION, ebpf.EXIT, 0, 0, 0)
+    )
+    license_text = ctypes.create_string_buffer(b"Apache-2.0")
+    addresses = (ctypes.addressof(code), ctypes.addressof(license_text))
+    attributes = struct.pack(
+        "<IIQQIIQII16sII", ebpf.PROGRAM_TYPE_CGROUP_DEVICE, 2, *addresses, *(0,) * 5, b"", 0, ebpf.ATTACH_CGROUP_DEVICE
+    )
+    os.close(call(BPF[os.uname().machine], ebpf.PROGRAM_LOAD, ctypes.create_string_buffer(attributes), len(attributes)))
 
 
 def find_landlock_abi() -> tuple[int, int]:

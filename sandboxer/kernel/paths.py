@@ -91,6 +91,8 @@ class _Search:
             mode=stat.S_IMODE(seen.st_mode),
             target=target,
             filesystem=self._mounts.filesystem_of(path),
+            number=(os.major(seen.st_rdev), os.minor(seen.st_rdev)),
+            is_block=stat.S_ISBLK(seen.st_mode),
         )
 
 

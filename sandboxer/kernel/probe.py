@@ -11,7 +11,7 @@ import resource
 from collections.abc import Mapping
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
-from sandboxer.kernel.idmap import parse_subids
+from sandboxer.kernel.groups import find_device_groups
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -31,6 +31,7 @@ from sandboxer.kernel.proc import (
     parse_kernel_version,
     parse_mountinfo,
     parse_status,
+    parse_subids,
 )
 from sandboxer.kernel.trial import UNPRIVILEGED_ID, Trial, run_trial
 from sandboxer.model.host import BOX_ID, Host, IdRange
@@ -59,11 +60,11 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     obstacle = find_user_namespace_obstacle(trial, around)
     landlock = find_landlock_obstacle(trial.errnos, around.lsms)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
-    kernel = os.uname()
+    groups = find_device_groups(mounts, trial, is_privileged=identity.is_privileged)
     has_privilege_gain = status.get("NoNewPrivs") != "1"
     return Host(
-        kernel=parse_kernel_version(kernel.release),
-        arch=kernel.machine,
+        kernel=parse_kernel_version(os.uname().release),
+        arch=os.uname().machine,
         uid=os.geteuid(),
         gid=os.getegid(),
         groups=tuple(sorted(os.getgroups())),
@@ -93,6 +94,8 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         stage_directory=stage,
         cgroup=cgroup_layout(mounts),
         cgroup_is_delegated=find_delegation(mounts),
+        device_groups=groups.mount,
+        device_groups_problem=groups.problem,
         lsms=around.lsms,
         missing_calls=trial.missing_calls,
         tried=dict(trial.errnos),

@@ -1,4 +1,4 @@
-"""What the texts of /proc and /sys say: status, mountinfo, sysctls, the cgroup layout. Parsers take text; readers do the I/O."""
+"""What texts of the system say: status, mountinfo, sysctls, the cgroup layout, subuid. Parsers take text; readers do the I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sandboxer.model.host import IdRange
+
+ID_LIMIT = 2**32 - 1  # the last id stands for "no change" in setresuid(2)
 NAMESPACE_NAMES = {
     "mnt": "mount",
     "pid": "pid",
@@ -140,3 +143,16 @@ def parse_kernel_version(release: str) -> tuple[int, int]:
     """Major and minor out of a release such as `6.12.9-amd64`; (0, 0) when there is none."""
     match = re.match(r"(\d+)\.(\d+)", release)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def parse_subids(text: str, user: str, user_id: int) -> tuple[IdRange, ...]:
+    """The ranges of a user, by name or by number, in the file's order; malformed lines are left out. subuid(5)."""
+    ranges = []
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) != 3 or fields[0] not in (user, str(user_id)):
+            continue
+        start, count = (int(field) if field.isascii() and field.isdigit() else 0 for field in fields[1:])
+        if start and count and start + count <= ID_LIMIT:
+            ranges.append(IdRange(start, count))
+    return tuple(ranges)

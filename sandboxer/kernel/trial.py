@@ -30,7 +30,7 @@ NOT_TRIED = -1
 class Trial:
     """What the child found. `errnos`: step -> 0 or errno; a step that is not in it was never reached.
 
-    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap.
+    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap, devices.
     killed_by: the signal that ended the child before it was done; 0: none.
     """
 
@@ -139,7 +139,9 @@ def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch
     _say(writing, f"abi {abi}")
     _say(writing, f"landlock {refused}")
     _say(writing, "missing " + " ".join(calls.find_missing_calls()))
-    if not is_privileged:
+    if is_privileged:
+        _attempt(writing, "devices", calls.load_device_program)
+    else:
         _try_user_namespace(writing, ids)
     kinds = {name: flag for name, flag in NAMESPACES.items() if flag is not CloneFlag.NEWUSER}
     made = {name for name, flag in kinds.items() if _attempt(writing, name, partial(calls.unshare, flag))}

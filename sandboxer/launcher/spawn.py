@@ -20,6 +20,8 @@ else:
 F_ADD_SEALS = 1033  # include/uapi/linux/fcntl.h
 ALL_SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
+FORWARDED_WITH_STOP = (*FORWARDED, _signal.SIGTSTP)
+EARLY = (*FORWARDED_WITH_STOP, _signal.SIGCONT)
 IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
@@ -56,12 +58,24 @@ class Launch:
         self._pending: list[int] = []
 
     def forward(self, signal_number: int, _frame: object = None) -> None:
-        """Send a signal to the launcher; one that comes ahead of the start is sent right after it."""
+        """Send a signal to the launcher; one that comes ahead of the start is sent right after it.
+
+        SIGTSTP stops the box and then this process, so that the shell sees its job stop; both go on together.
+        """
         if not self.pid:
             self._pending.append(signal_number)
             return
+        self._send(signal_number)
+        if signal_number == _signal.SIGTSTP:
+            _signal.signal(signal_number, _signal.SIG_DFL)
+            os.kill(os.getpid(), signal_number)  # returns when somebody lets us go on; at once if nobody could
+            _signal.signal(signal_number, self.forward)
+            self._send(_signal.SIGCONT)
+
+    def _send(self, signal_number: int) -> None:
         try:
-            os.kill(self.pid, signal_number)
+            if self.pid:
+                os.kill(self.pid, signal_number)
         except ProcessLookupError:
             pass  # it has ended and was waited for a moment ago
 
@@ -117,7 +131,7 @@ class Launch:
             argv = [launcher, "--plan-fd", str(plan_fd), "--control-fd", str(control_read), "--result-fd", str(result_write)]
             argv += [word for descriptor in watched for word in ("--watch-fd", str(descriptor))]
             self.pid = os.posix_spawn(
-                launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=FORWARDED, setpgroup=0
+                launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=EARLY, setpgroup=0
             )  # the launcher takes what is blocked as soon as it listens; unblocked, an early signal would be its end
         except OSError:
             self.close()
@@ -156,26 +170,26 @@ def spawn(
     *,
     stdio: tuple[int, int, int] = (0, 1, 2),
     kept: Iterable[int] = (),
-    forwards_signals: bool = False,
+    forwards: Iterable[int] = (),
     watch_fd: int = -1,
     launcher: str = "",
 ) -> Launch:
     """Start a sealed plan.
 
     stdio: descriptors that become 0, 1 and 2 of the command. kept: descriptors above 2 that it inherits under their numbers.
-    forwards_signals: this process is a front of the box (main thread only); its signals go to the command.
+    forwards: this process is a front of the box (main thread only), and hands these signals on. SIGTSTP is not for a box with a
+    terminal of its own: there the key is the job's.
     watch_fd: a socket on which the launcher sends the listener of a watched filter; the caller closes its copy.
     Raises: OSError if the launcher cannot be started or a descriptor is not open.
     """
     launch = Launch()
-    if forwards_signals:
-        take_signals(launch.forward)
+    take_signals(launch.forward, forwards)
     launch.start(plan, stdio, tuple(kept), launcher=launcher or launcher_path(), watch_fd=watch_fd)
     return launch
 
 
-def take_signals(forward: Callable[[int, object], None]) -> None:
-    """Hand every signal that people send to a front on, except those that the caller has us ignore (nohup, background jobs)."""
-    for number in FORWARDED:
+def take_signals(forward: Callable[[int, object], None], numbers: Iterable[int]) -> None:
+    """Hand signals that people send to a front on, except those that the caller has us ignore (nohup, background jobs)."""
+    for number in numbers:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, forward)

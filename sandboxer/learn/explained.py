@@ -48,8 +48,10 @@ def open_explained(request: Request) -> Iterator[Explained]:
         yield Explained(compiled, settings, watch)
 
 
-def run_explained(request: Request, argv: Sequence[str], *, stdin: bytes | None = None, is_captured: bool = True) -> Result:
+def run_explained(
+    request: Request, argv: Sequence[str], *, stdin: bytes | None = None, max_output_bytes: int | None = None
+) -> Result:
     """Run and wait; the denials are in the result. Raises: as `run_captured`."""
     with open_explained(request) as explained:
-        result = run_entry(request, explained.entry, argv, stdin=stdin, is_captured=is_captured, watch=explained.watch)
+        result = run_entry(request, explained.entry, argv, stdin=stdin, max_output_bytes=max_output_bytes, watch=explained.watch)
         return explained.add_denials(result)

@@ -28,7 +28,10 @@ class PathKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PathFact:
-    """One host path. `target` is the text of a symlink; `filesystem` the type from mountinfo; ids are of the owner."""
+    """One host path. `target` is the text of a symlink; `filesystem` the type from mountinfo; ids are of the owner.
+
+    number: major and minor of a device. is_block: it is a block device, else a character device.
+    """
 
     kind: PathKind
     uid: int = 0
@@ -36,6 +39,8 @@ class PathFact:
     mode: int = 0o755
     target: str = ""
     filesystem: str = "ext4"
+    number: tuple[int, int] = (0, 0)
+    is_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,10 @@ class Host:
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
-    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0.
-    rlimits: soft and hard by the kernel's word in lower case (`nofile`); 2**64-1 is no
-    limit. cgroup: v1, v2, hybrid or none. missing_calls: system calls that the launcher uses and this kernel lacks.
+    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. rlimits: soft and hard by the
+    kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. device_groups: the mount of the
+    v2 tree in which a box can get a control group with a device program; empty: none, and device_groups_problem says why.
+    missing_calls: system calls that the launcher uses and this kernel lacks.
     tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
     """
 
@@ -92,6 +98,8 @@ class Host:
     stage_directory: str = "/tmp"
     cgroup: str = "none"
     cgroup_is_delegated: bool = False
+    device_groups: str = ""
+    device_groups_problem: str = ""
     lsms: tuple[str, ...] = ()
     missing_calls: tuple[str, ...] = ()
     tried: Mapping[str, int] = field(default_factory=dict)

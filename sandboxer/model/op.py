@@ -567,7 +567,42 @@ class LoadWatchedFilter(Op):
     program: Blob
 
 
+@dataclass(frozen=True, slots=True)
+class MakeGroup(Op):
+    """Make a control group below the caller's own, for Start to clone into. `mount`: where the v2 tree is. cgroups(7)."""
+
+    TAG: ClassVar[int] = 63
+    WORDS: ClassVar[str] = "make a control group for the box below the caller's own in {op.mount}"
+    mount: Text
+
+
+@dataclass(frozen=True, slots=True)
+class AllowDevices(Op):
+    """Attach a device program to the box's group: an array of struct bpf_insn. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE."""
+
+    TAG: ClassVar[int] = 64
+    WORDS: ClassVar[str] = "refuse to open all devices but those that the profile names"
+    program: Blob
+
+
 # ── outside, when the box has ended ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ClearWork(Op):
+    """Remove the `work` that overlayfs leaves in the workdir of a mount, with mode 000 and a whiteout in it. unlinkat(2)."""
+
+    TAG: ClassVar[int] = 62
+    WORDS: ClassVar[str] = "remove what the kernel leaves in {op.path}"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGroup(Op):
+    """Remove the box's control group. rmdir(2)."""
+
+    TAG: ClassVar[int] = 65
+    WORDS: ClassVar[str] = "remove the box's control group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,5 +620,6 @@ OPS: tuple[type[Op], ...] = (
     MakeStage, MakeRoot, MakeDirectory, MakeSymlink, MakeFile, Attach, MountFilesystem, MountOverlay, BindInside,
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
-    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, RemoveDirectory,
+    NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
+    AllowDevices, RemoveGroup, RemoveDirectory,
 )  # fmt: skip

@@ -17,6 +17,7 @@ class Reason(Enum):
     WALL_TIMEOUT = "wall_timeout"
     CPU_TIMEOUT = "cpu_timeout"
     FILE_LIMIT = "file_limit"
+    OUTPUT_LIMIT = "output_limit"
     SECCOMP_KILL = "seccomp_kill"
     CANCELLED = "cancelled"
     SUPERVISOR_LOST = "supervisor_lost"
@@ -125,9 +126,10 @@ class Denials:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The truth about one run. stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere.
+    """The truth about one run.
 
-    denials: the system calls that were refused, where the caller asked for that (`explain`); None elsewhere.
+    stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere. They are whole unless the reason is
+    OUTPUT_LIMIT. denials: the system calls that were refused, where the caller asked for that (`explain`); None elsewhere.
     """
 
     profile: str

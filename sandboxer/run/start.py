@@ -12,27 +12,36 @@ from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.explain import explain
 from sandboxer.launcher.record import RecordError, read_record
 from sandboxer.launcher.spawn import Launch
-from sandboxer.model.result import Result
+from sandboxer.model.result import Reason, Result
 from sandboxer.run.about import read_about
 from sandboxer.run.failure import launcher_lost
 from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
 from sandboxer.run.result import build_result
-from sandboxer.run.streams import Streams, open_streams
+from sandboxer.run.streams import MAX_OUTPUT_BYTES, Streams, open_streams
 from sandboxer.run.turns import Turns
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
 from sandboxer.run.watch import Watch
 
 
 def run_captured(
-    request: Request, argv: Sequence[str], *, stdin: bytes | None = None, is_captured: bool = True, is_cached: bool = True
+    request: Request,
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    max_output_bytes: int | None = MAX_OUTPUT_BYTES,
+    is_cached: bool = True,
 ) -> Result:
-    """Run and wait. Raises: ProfileError, HostError; InternalError if the launcher was lost."""
+    """Run and wait.
+
+    max_output_bytes: how much of each output is kept; None: the outputs go where the caller's go.
+    Raises: ProfileError, HostError; InternalError if the launcher was lost.
+    """
     environment = dict(os.environb)
     cache = open_cache(environment, is_wanted=is_cached)
     key, found = find_entry(request, environment, cache)
     entry = found or prepare(request, key, cache)
-    return run_entry(request, entry, argv, stdin=stdin, is_captured=is_captured)
+    return run_entry(request, entry, argv, stdin=stdin, max_output_bytes=max_output_bytes)
 
 
 def run_entry(
@@ -41,12 +50,12 @@ def run_entry(
     argv: Sequence[str],
     *,
     stdin: bytes | None = None,
-    is_captured: bool = True,
+    max_output_bytes: int | None = MAX_OUTPUT_BYTES,
     watch: Watch | None = None,
 ) -> Result:
     """Run a plan and wait. watch: who hears of refused calls; None: nobody. Raises: as `run_captured`."""
     environment = dict(os.environb)
-    with open_streams(stdin, is_captured=is_captured) as streams:
+    with open_streams(stdin, max_output_bytes) as streams:
         try:
             command = make_command(argv, entry, environment, request.values)
             watch_fd = watch.launcher_fd if watch else -1
@@ -55,17 +64,15 @@ def run_entry(
             raise ProfileError(Problem(str(error), attempt=getattr(error, "attempt", ""))) from error
         except OSError as error:
             raise HostError(explain("launch", error.errno or 0).problem()) from error
-        return finish(launch, streams, entry, command, is_captured=is_captured, watch=watch)
+        return finish(launch, streams, entry, command, watch=watch)
 
 
-def finish(
-    launch: Launch, streams: Streams, entry: Entry, command: Command, *, is_captured: bool, watch: Watch | None = None
-) -> Result:
+def finish(launch: Launch, streams: Streams, entry: Entry, command: Command, *, watch: Watch | None = None) -> Result:
     """Feed and drain the streams, wait, and build the result. An interrupt of the caller kills the box before it goes on."""
     streams.close_theirs()
     try:
         turns = Turns()
-        streams.enter(turns)
+        streams.enter(turns, launch.cancel)
         if watch:
             watch.enter(turns, launch)
         turns.run()
@@ -82,4 +89,16 @@ def finish(
     record = watch.correct(record) if watch else record
     outputs = streams.outputs
     result, _ = build_result(record, read_about(entry.about), argv=command.argv, candidates=candidates)
-    return replace(result, stdout=outputs[0], stderr=outputs[1]) if is_captured else result
+    if streams.excess:
+        result = _cut_short(result, streams)
+    return replace(result, stdout=outputs[0], stderr=outputs[1])
+
+
+def _cut_short(result: Result, streams: Streams) -> Result:
+    """The result of a box that was killed for its output. What is not whole must not look whole, so that is the reason also where
+    the command ended in the moment before; how it did stands in the detail."""
+    detail = f"it wrote more than {streams.max_output_bytes} bytes to {streams.excess}"
+    if result.reason is not Reason.CANCELLED:
+        detail += f", and ended ahead of the kill: {result.reason.value}"
+        detail += f" {result.exit_code}" if result.exit_code is not None else ""
+    return replace(result, reason=Reason.OUTPUT_LIMIT, exit_code=None, detail=detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,13 +12,22 @@ from functools import partial
 from sandboxer.run.turns import Turns
 
 CHUNK_BYTES = 1 << 16
+MAX_OUTPUT_BYTES = 64 << 20
+"""How much of each output is kept where the caller says nothing: a job chooses what it fills the caller's memory with."""
 
 
 @dataclass(slots=True)
 class Streams:
-    """Our ends of the pipes. `theirs` are the command's 0, 1 and 2; `close_theirs` lets go of them once it has started."""
+    """Our ends of the pipes. `theirs` are the command's 0, 1 and 2; `close_theirs` lets go of them once it has started.
+
+    is_captured: the outputs are kept, max_output_bytes of each. excess: the name of the first one that was longer; empty if both
+    are whole.
+    """
 
     input: bytes | None
+    is_captured: bool = False
+    max_output_bytes: int = 0
+    excess: str = ""
     theirs: tuple[int, int, int] = (0, 1, 2)
     _opened: list[int] = field(default_factory=list)
     _write_fd: int = -1
@@ -40,24 +49,32 @@ class Streams:
         self._write_fd = -1
         self._read_fds.clear()
 
-    def enter(self, turns: Turns) -> None:
-        """Feed the input and drain both outputs in these turns, until the command has closed them."""
+    def enter(self, turns: Turns, end: Callable[[], None]) -> None:
+        """Feed the input and drain both outputs in these turns, until the command has closed them.
+
+        end: is called once when an output is too long; the rest is thrown away until everybody who could write it has ended.
+        """
         for descriptor in self._read_fds:
-            turns.add(descriptor, select.POLLIN, partial(self._drain, descriptor, turns))
+            turns.add(descriptor, select.POLLIN, partial(self._drain, descriptor, turns, end))
         if self._write_fd >= 0:
             os.set_blocking(self._write_fd, False)
             self._left = memoryview(self.input or b"")
             turns.add(self._write_fd, select.POLLOUT, partial(self._feed, turns))
 
     @property
-    def outputs(self) -> tuple[bytes, bytes]:
-        """What came out so far."""
-        return bytes(self._outputs[0]), bytes(self._outputs[1])
+    def outputs(self) -> tuple[bytes | None, bytes | None]:
+        """What came out so far, as far as it is kept; None for streams that are the caller's."""
+        return (bytes(self._outputs[0]), bytes(self._outputs[1])) if self.is_captured else (None, None)
 
-    def _drain(self, descriptor: int, turns: Turns, _events: int) -> None:
+    def _drain(self, descriptor: int, turns: Turns, end: Callable[[], None], _events: int) -> None:
         data = os.read(descriptor, CHUNK_BYTES)
         if data:
-            self._read_fds[descriptor] += data
+            kept = self._read_fds[descriptor]
+            room = self.max_output_bytes - len(kept)
+            kept += data[:room]
+            if len(data) > room and not self.excess:
+                self.excess = "standard output" if kept is self._outputs[0] else "standard error"
+                end()
             return
         turns.drop(descriptor)
         os.close(descriptor)
@@ -77,15 +94,15 @@ class Streams:
 
 
 @contextmanager
-def open_streams(stdin: bytes | None, *, is_captured: bool) -> Iterator[Streams]:
-    """Pipes for what is wanted: standard input if there is one to give, both outputs if they are to be captured."""
-    streams = Streams(stdin)
+def open_streams(stdin: bytes | None, max_output_bytes: int | None) -> Iterator[Streams]:
+    """Pipes for what is wanted: standard input if there is one to give, both outputs unless they are the caller's (None)."""
+    streams = Streams(stdin, max_output_bytes is not None, max_output_bytes or 0)
     theirs = [0, 1, 2]
     try:
         if stdin is not None:
             theirs[0], streams._write_fd = os.pipe()
             streams._opened.append(theirs[0])
-        for number in (1, 2) if is_captured else ():
+        for number in (1, 2) if max_output_bytes is not None else ():
             read_fd, theirs[number] = os.pipe()
             streams._opened.append(theirs[number])
             streams._read_fds[read_fd] = streams._outputs[number - 1]

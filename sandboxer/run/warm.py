@@ -12,6 +12,10 @@ from sandboxer.kernel.stamp import host_key, stamp
 from sandboxer.launcher.spawn import Launch, launcher_path, spawn
 from sandboxer.run.request import Command, Request
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 FORMAT = "1"
 SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME")
 """Variables that decide where profiles are looked for, or that a profile can name."""
@@ -39,7 +43,7 @@ def launch_entry(
     command: Command,
     *,
     stdio: tuple[int, int, int] = (0, 1, 2),
-    forwards_signals: bool = False,
+    forwards: Iterable[int] = (),
     watch_fd: int = -1,
 ) -> Launch:
     """Start a command under a compiled plan. watch_fd: where the listener goes, if its filter is watched.
@@ -48,4 +52,4 @@ def launch_entry(
     """
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
-    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards_signals=forwards_signals, watch_fd=watch_fd)
+    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards=forwards, watch_fd=watch_fd)

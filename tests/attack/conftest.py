@@ -20,6 +20,8 @@ from tests.live.users import Installation, Person
 
 __all__ = ["caller", "installation", "leaves_nothing", "open_directory", "ordinary", "person", "workplace"]
 
+pytest.register_assert_rewrite("tests.attack.bench")  # its tests are run from other modules
+
 SOURCES = Path(__file__).parent / "probe"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.attack.seats import Seat
+from tests.attack.seats import Seat, eventually
 
 FORGE = """
 import glob, hashlib, os
@@ -32,8 +33,13 @@ def held(seat: Seat) -> Seat:
     seat.file(".cache/readme")
     env = {"XDG_CACHE_HOME": str(seat.place / ".cache")}
     options = ["--env", f"PLANS={seat.place}/.cache/sandboxer/plans"]
-    for _ in range(2):
+    plans = seat.place / ".cache/sandboxer/plans"
+
+    def has_kept_one() -> bool:  # not while a file that it depends on, such as the installation, is but a moment old
         assert seat.run(["sh", "-c", "echo $HOME"], options=options, env=env).out == "/home/sandbox\n"
+        return plans.exists() and any(plans.iterdir())
+
+    assert eventually(has_kept_one)
     return seat
 
 
@@ -84,3 +90,35 @@ def test_module_in_the_working_directory_is_not_loaded_by_us(seat: Seat) -> None
     words = [seat.installation.python, "-m", "sandboxer", "exec", "--no-cache", "--json", "--profile", "python", "--", "true"]
     done = seat.person.run(words, cwd=seat.place)
     assert (done.returncode, '"reason": "exited"' in done.stderr) == (0, True), done
+
+
+@pytest.fixture
+def kept(seat: Seat) -> Seat:
+    """A seat whose profile keeps the changes of `tree` in the project, where the job may write."""
+    for name in ("tree/file", "kept/upper/none", "kept/work/none", ".sandboxer/readme"):
+        seat.file(name)
+    for name in ("kept/upper/none", "kept/work/none"):
+        (seat.place / name).unlink()
+    seat.profile(
+        "keep", "filesystem: {write: ['${cwd}'], overlay: [{path: '${cwd}/tree', changes: keep, keep: '${cwd}/kept'}]}\n"
+    )
+    return seat
+
+
+def test_directories_of_kept_changes_cannot_be_led_elsewhere(kept: Seat) -> None:
+    """The changes of the next run would be those of any two directories of the caller's, and `tree` would show them."""
+    private, empty = (kept.person.directory(f"{name}-{os.urandom(4).hex()}") for name in ("private", "empty"))
+    (private / "key").write_text("secret")
+    lead = f"cd kept; mv upper u; mv work w; ln -s {private} upper; ln -s {empty} work; ls"
+    assert kept.run(["sh", "-c", lead], profile="keep").out.split() == ["u", "upper", "w", "work"]
+    ended = kept.run(["sh", "-c", "cat tree/key; echo planted > tree/planted"], profile="keep")
+    assert (ended.status, ended.out) == (125, "")
+    assert "kept/upper is a symbolic link" in ended.err
+    assert os.listdir(private) == ["key"]
+
+
+def test_kept_changes_in_the_project_are_there_in_the_next_run(kept: Seat) -> None:
+    """The twin."""
+    assert kept.run(["sh", "-c", "echo mine > tree/file"], profile="keep").status == 0
+    assert kept.run(["cat", "tree/file"], profile="keep").out == "mine\n"
+    assert (kept.place / "tree/file").read_text() == ""

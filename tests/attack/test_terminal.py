@@ -14,12 +14,12 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.attack.seats import WAIT_S, Seat, children_of, eventually, is_living, kill_exactly, monitor_of, name_of
+from tests.attack.seats import WAIT_S, Seat, children_of, eventually, init_of, is_living, kill_exactly, monitor_of, name_of
 from tests.live.leaks import adopt_orphans, descendants, read_traces, wait_until_gone
 
 PROMPT = b"<prompt>"
@@ -223,6 +223,76 @@ def test_interrupt_key_without_a_terminal_of_its_own_reaches_the_job_once(screen
         screen.type(b"\x03")
         assert "INT 1 ok" in screen.read_until("done 0 ok")
         screen.read_until(PROMPT)
+
+
+def stopped(screen: Screen) -> list[int]:
+    """Press the key in a box without a terminal of its own. The front and the processes of the box, all of which stand still."""
+    screen.enter("set -b")
+    screen.begin(screen.box("sh -c 'sleep 600 & setsid sleep 600 & echo ready; read line; echo got $line'", "--timeout 1m"))
+    screen.read_until("ready")
+    front = screen.front()
+    assert eventually(lambda: [name_of(pid) for pid in job_of(front)].count("sleep") == 2)
+    assert "T" not in states(job_of(front))
+    screen.type(b"\x1a")
+    screen.read_until("Stopped")
+    screen.read_until(PROMPT)
+    assert eventually(lambda: states(job_of(front)) == {"T"})
+    return [front, *job_of(front)]
+
+
+def job_of(front: int) -> set[int]:
+    """The processes of a box but pid 1."""
+    return descendants(init_of(front))
+
+
+def states(pids: Iterable[int]) -> set[str]:
+    """The letters of proc_pid_stat(5) of processes that are there."""
+    return {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids}
+
+
+def test_suspend_key_stops_the_whole_box_and_fg_lets_it_go_on(screen: Screen) -> None:
+    """The front is the shell's job, and the box is what the person means by it."""
+    with given_back(screen):
+        box = stopped(screen)
+        screen.type("echo still-$((1 + 1))\r")
+        screen.read_until("still-2\r\n")
+        screen.begin("fg")
+        assert eventually(lambda: "T" not in states(box))
+        screen.type("hello\r")
+        screen.read_until("got hello")
+        screen.read_until(PROMPT)
+
+
+def test_stopped_box_goes_on_in_the_background(screen: Screen) -> None:
+    with given_back(screen):
+        box = stopped(screen)
+        screen.enter("bg")
+        assert eventually(lambda: "T" not in states(box))
+        screen.enter("kill %1; wait")
+
+
+def test_stopped_box_can_be_ended(screen: Screen) -> None:
+    """`kill` sends SIGTERM and lets the job go on, so that it can obey."""
+    with given_back(screen):
+        box = stopped(screen)
+        screen.enter("kill %1")
+        assert eventually(lambda: not any(is_living(pid) for pid in box))
+        screen.enter("wait")
+
+
+def test_wall_clock_ends_a_stopped_box(screen: Screen) -> None:
+    """It is a promise about time, and does not wait for whoever pressed the key."""
+    with given_back(screen):
+        screen.begin(screen.box("sh -c 'echo ready; exec sleep 600'", "--timeout 1s"))
+        screen.read_until("ready")
+        monitor = monitor_of(screen.front())
+        screen.type(b"\x1a")
+        screen.read_until("Stopped")
+        screen.read_until(PROMPT)
+        assert eventually(lambda: not is_living(monitor))
+        screen.begin("fg")
+        assert "wall clock" in screen.read_until(PROMPT)
+        assert screen.enter("echo $?").startswith("124\r\n")
 
 
 def test_end_of_file_key_ends_the_input(screen: Screen) -> None:

@@ -13,10 +13,13 @@ import yaml
 from sandboxer.compile.schema import ENFORCE, json_schema, vocabulary
 from sandboxer.compile.search import shipped_directory
 from sandboxer.controls import ROOMS
+from sandboxer.controls.shape import Rule, check_rule
 from tests.compile.tree import fake_rooms
 
 SCHEMA: dict[str, Any] = json_schema(ROOMS)  # type: ignore[assignment]
 WORDS = vocabulary(ROOMS)
+RULES = {f"{name}.{row.name}": row.shape for name, rows in WORDS.rows.items() for row in rows.values()}
+RULES |= {row.name: row.shape for row in WORDS.top}
 SHIPPED = sorted(Path(shipped_directory()).glob("p*/**/*.yaml"))
 
 
@@ -71,6 +74,12 @@ def fits(value: object, rule: dict[str, Any]) -> bool:
             case _:
                 raise AssertionError(f"the schema uses {word}, which this test does not know")
     return True
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_row_has_a_rule_that_cerberus_accepts(rule: Rule) -> None:
+    """A start believes the rules."""
+    check_rule(rule)
 
 
 @pytest.mark.parametrize("control", [room.NAME for room in ROOMS])

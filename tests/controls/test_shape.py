@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from cerberus.schema import SchemaError
 
-from sandboxer.controls.shape import kind_of, misfits, near_words
+from sandboxer.controls.shape import check_rule, kind_of, misfits, near_words
 from sandboxer.errors import Problem
 from sandboxer.model.node import parse_node
 from sandboxer.model.place import Place
@@ -82,6 +83,28 @@ def test_reference_fits_every_shape(text: str) -> None:
 def test_all_misfits_are_found_in_the_order_of_the_file() -> None:
     lines = [p.where.line for p in problems("flag: 1\nxyz: 2\ncount: a\nitems: [{}, 3]\n") if isinstance(p.where, Place)]
     assert lines == [1, 2, 3, 4, 4]
+
+
+def test_rule_that_is_written_out_is_one() -> None:
+    check_rule(RULE)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "strnig"},
+        {"typ": "string"},
+        {"type": "list", "schema": {"allowde": ["a"]}},
+        {"type": "dict", "schema": {"a": {"required": "yes"}}},
+        {"anyof": [{"type": "string"}, {"type": "dict", "schema": {"path": {"minlength": "1"}}}]},
+        {"anyof_type": ["string", "integer"]},
+    ],
+    ids=["type", "word", "below-list", "below-dict", "alternative", "shorthand"],
+)
+def test_wrong_rule_is_told(rule: dict[str, object]) -> None:
+    """Nobody else tells: where rules are used they are believed."""
+    with pytest.raises(SchemaError):
+        check_rule(rule)
 
 
 def test_near_words_prefers_what_is_near() -> None:

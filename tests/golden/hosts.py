@@ -88,7 +88,11 @@ PRIVILEGED = replace(
 
 HOSTS: dict[str, Host] = {
     "root-6.18": replace(
-        PRIVILEGED, landlock_abi=7, cgroup="v2", rlimits={"nofile": (1024, 1 << 20), "nproc": (UNLIMITED, UNLIMITED)}
+        PRIVILEGED,
+        landlock_abi=7,
+        cgroup="v2",
+        device_groups="/sys/fs/cgroup",
+        rlimits={"nofile": (1024, 1 << 20), "nproc": (UNLIMITED, UNLIMITED)},
     ),
     "user-6.12": replace(
         ORDINARY,

@@ -179,3 +179,16 @@ def run_ordinary(extra: Sequence[Op], argv: Sequence[str], *, inside_id: int = 1
     maps = ops.WriteOwnMaps(Text(f"{inside_id} 54321 1"), Text(f"{inside_id} 54321 1"), Text("deny"))
     parts = plan([ops.Start(U64(EVERYTHING_NEW))], [maps, *inside, *extra, *boxed_end()], argv)
     return launch(parts, prefix=ORDINARY, **options)  # type: ignore[arg-type]
+
+
+def opened(path: Path | str, slot: int = 50, *, attributes: int = 0, recursive: int = 0, idmap: int = NO_SLOT) -> Op:
+    """Take a host tree."""
+    return ops.OpenTree(U32(slot), Text(str(path)), U64(attributes), U32(recursive), U32(idmap))
+
+
+def overlay(slot: int = NO_SLOT, *, size: int = 0, options: tuple[str, ...] = ()) -> list[Op]:
+    """An overlay at /data over the tree in slot 50."""
+    layers = ops.MountOverlay(
+        Text("/data"), U64(ATTR_NODEV), U32(50), U32(slot), U64(size), U32(7000), U32(8000), U32(0o755), TextList(options)
+    )
+    return [ops.MakeDirectory(Text("/data"), U32(0o755)), layers]

@@ -128,6 +128,58 @@ def test_signal_from_inside_cannot_kill_pid_one() -> None:
     assert with_init(shell("kill -9 1; kill -STOP 1; echo alive")).out == "alive\n"
 
 
+def state(pid: int) -> str:
+    """The letter of proc_pid_stat(5); empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def below(pid: int) -> list[int]:
+    """Every process below one."""
+    found = [pid]
+    for above in found:
+        found += children(above)
+    return found[1:]
+
+
+def names(pids: list[int]) -> list[str]:
+    """Who they are by now: a shell is stopped in the middle of vfork(2) if its child is, and that is another state than T."""
+    return sorted(Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids)
+
+
+FAMILY = "trap '' TSTP; setsid sh -c 'trap \"\" TSTP; sleep 1000' & (sleep 1000 &) ; echo ready; exec sleep 1000"
+
+
+def test_stop_is_for_every_process_of_the_box_and_so_is_its_end(tmp_path: Path) -> None:
+    """Other sessions, orphans, and those that ignore SIGTSTP. The launcher stops too: its caller's shell waits for that."""
+    with running([ops.BecomeInit()], FAMILY, tmp_path) as process:
+        (init,) = children(process.pid)
+        assert eventually(lambda: names(below(init)) == ["sh", "sleep", "sleep", "sleep"])
+        process.send_signal(signal.SIGTSTP)
+        assert eventually(lambda: {state(pid) for pid in below(init)} == {"T"})
+        assert eventually(lambda: state(process.pid) == "T")
+        process.send_signal(signal.SIGCONT)
+        assert eventually(lambda: "T" not in {state(pid) for pid in (process.pid, *below(init))})
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("flags", [0, NEWPID])
+def test_stop_without_a_pid_one_of_ours_is_for_the_commands_group(flags: int, tmp_path: Path) -> None:
+    with running([ops.NewSession()], "echo ready; sleep 1000", tmp_path, flags=flags) as process:
+        (command,) = children(process.pid)
+        assert eventually(lambda: names(below(command)) == ["sleep"])
+        both = [command, *children(command)]
+        process.send_signal(signal.SIGTSTP)
+        assert eventually(lambda: {state(pid) for pid in (*both, process.pid)} == {"T"})
+        process.send_signal(signal.SIGCONT)
+        assert eventually(lambda: "T" not in {state(pid) for pid in (*both, process.pid)})
+        os.kill(both[1], signal.SIGKILL)
+        assert process.wait(20) == 128 + signal.SIGKILL
+
+
 def test_hup_that_the_caller_ignores_does_not_reach_the_command(tmp_path: Path) -> None:
     file = tmp_path / "plan"
     script = "trap 'echo hup' HUP; trap 'echo usr; exit 4' USR1; echo ready; while :; do sleep 0.01; done"

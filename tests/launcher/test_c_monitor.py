@@ -20,7 +20,7 @@ from sandboxer.launcher.record import RECORD_BYTES, read_record
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Op, Text
 from tests.launcher.plans import LAUNCHER, NEWNS, NEWPID, boxed, boxed_end, launch, plan, shell
-from tests.launcher.test_c_init import eventually, is_gone
+from tests.launcher.test_c_init import children, eventually, is_gone, state
 
 WALL_TIMEOUT, CANCELLED, SUPERVISOR_LOST, SETUP_FAILED = 3, 4, 5, 6
 INIT: list[Op] = [ops.BecomeInit()]
@@ -173,6 +173,27 @@ def test_signals_that_would_kill_the_monitor_go_to_the_command(tmp_path: Path) -
         one.process.send_signal(signal.SIGHUP)
         record = one.record()
         assert (record["outcome"], record["signal"], (tmp_path / "lease").exists()) == (2, signal.SIGHUP, False)
+
+
+def test_supervised_monitor_does_not_stop_with_the_box_and_keeps_the_clock() -> None:
+    sleep = shell("echo ready; exec sleep 1000")
+    with supervised(plan([clock(400), ops.Start(U64(NEWPID))], INIT, sleep).bytes()) as one:
+        one.read_ready()
+        (init,) = children(one.process.pid)
+        (command,) = children(init)
+        one.process.send_signal(signal.SIGTSTP)
+        assert eventually(lambda: state(command) == "T")
+        assert state(one.process.pid) == "S"
+        assert one.record()["outcome"] == WALL_TIMEOUT
+
+
+def test_stop_that_is_taken_back_at_once_leaves_nothing_stopped() -> None:
+    with supervised(box(shell("echo ready; sleep 0.3; exit 3"))) as one:
+        one.read_ready()
+        for _ in range(200):
+            one.process.send_signal(signal.SIGTSTP)
+            one.process.send_signal(signal.SIGCONT)
+        assert one.record()["exit_code"] == 3
 
 
 def test_result_pipe_without_reader_does_not_stop_the_after_list(tmp_path: Path) -> None:

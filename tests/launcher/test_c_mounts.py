@@ -24,6 +24,8 @@ from tests.launcher.plans import (
     boxed,
     boxed_end,
     launch,
+    opened,
+    overlay,
     plan,
     run_boxed,
     run_ordinary,
@@ -31,25 +33,6 @@ from tests.launcher.plans import (
 )
 
 PRIVATE = [ops.MakePrivate()]
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A host directory that the box may see, open to everybody."""
-    for path in (tmp_path, *tmp_path.parents):
-        if path == Path("/tmp"):
-            break
-        path.chmod(0o755)
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o777)
-    (shared / "file").write_text("host\n")
-    (shared / "file").chmod(0o666)
-    return shared
-
-
-def opened(path: Path | str, slot: int = 50, *, attributes: int = 0, recursive: int = 0, idmap: int = NO_SLOT) -> Op:
-    return ops.OpenTree(U32(slot), Text(str(path)), U64(attributes), U32(recursive), U32(idmap))
 
 
 def run_with_source(source: list[Op], extra: list[Op], script: str, *, before: list[Op] | None = None) -> Ended:
@@ -286,13 +269,6 @@ def test_stage_and_mounts_do_not_reach_the_host() -> None:
     assert Path("/proc/self/mountinfo").read_text() == before
 
 
-def overlay(slot: int = NO_SLOT, *, size: int = 0, options: tuple[str, ...] = ()) -> list[Op]:
-    layers = ops.MountOverlay(
-        Text("/data"), U64(ATTR_NODEV), U32(50), U32(slot), U64(size), U32(7000), U32(8000), U32(0o755), TextList(options)
-    )
-    return [ops.MakeDirectory(Text("/data"), U32(0o755)), layers]
-
-
 def test_mount_overlay_discards_changes(tree: Path) -> None:
     script = "echo box > /data/file; touch /data/new; cat /data/file; stat -c %u:%g:%a /data; ls /data"
     ended = run_with_source([opened(tree, attributes=ATTR_RDONLY)], overlay(), script)
@@ -325,29 +301,16 @@ def test_mount_overlay_keeps_changes_in_a_directory(tree: Path, as_tree: bool) -
     assert (ended.out, (kept / "upper/file").read_text(), (tree / "file").read_text()) == ("box\n", "box\n", "host\n")
 
 
-def test_remove_directory_takes_the_work_that_overlayfs_leaves(tree: Path) -> None:
+@pytest.mark.parametrize("link", ["upper", "work"])
+def test_mount_overlay_on_a_tree_that_follows_no_link_refuses_one(tree: Path, link: str) -> None:
     kept = tree.parent / "kept"
-    (kept / "upper").mkdir(parents=True)
-    (kept / "work").mkdir()
-    before, inside = boxed()
-    at = next(i for i, op in enumerate(inside) if isinstance(op, ops.MakeStage))
-    inside[at:at] = [opened(tree), ops.OpenDirectory(U32(51), Text(str(kept)))]
-    after = [ops.RemoveDirectory(Text(str(kept / "work")))]
-    ended = launch(plan(before, [*inside, *overlay(51), *boxed_end()], shell("touch /data/x"), after=after))
-    assert (ended.status, ended.record["after_step"], os.listdir(kept)) == (0, 0, ["upper"])
-
-
-def test_remove_directory_that_fails_is_reported_and_the_next_has_its_turn(tree: Path) -> None:
-    (tree / "one").mkdir()
-    after = [ops.RemoveDirectory(Text(str(tree / "nope"))), ops.RemoveDirectory(Text(str(tree / "one")))]
-    ended = launch(plan([ops.Start(U64(0))], [], after=after))
-    assert (ended.status, ended.record["after_step"], ended.record["after_errno"]) == (0, 1, errno.ENOENT)
-    assert not (tree / "one").exists()
-
-
-def test_remove_directory_spares_what_is_not_empty(tree: Path) -> None:
-    ended = launch(plan([ops.Start(U64(0))], [], after=[ops.RemoveDirectory(Text(str(tree)))]))
-    assert (ended.record["after_errno"], (tree / "file").exists()) == (errno.ENOTEMPTY, True)
+    for name in ("upper", "work", "elsewhere"):
+        (kept / name).mkdir(parents=True)
+    (kept / link).rmdir()
+    (kept / link).symlink_to("elsewhere")
+    upper = opened(kept, 51, attributes=0x200000)
+    ended = run_with_source([opened(tree, attributes=ATTR_RDONLY), upper], overlay(51), "true")
+    assert (ended.record["fail_errno"], os.listdir(kept / "elsewhere")) == (errno.ELOOP, [])
 
 
 def test_open_directory_before_is_kept_for_the_child(tree: Path) -> None:

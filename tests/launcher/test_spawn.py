@@ -171,8 +171,8 @@ import sys
 sys.path.insert(0, {root!r})
 from tests_spawn_plan import plan
 from sandboxer.launcher.record import read_record
-from sandboxer.launcher.spawn import spawn
-launch = spawn(plan, forwards_signals=True)
+from sandboxer.launcher.spawn import FORWARDED, spawn
+launch = spawn(plan, forwards=FORWARDED)
 print("pid", launch.pid, flush=True)
 record = read_record(launch.wait()[0])
 print("signal", record["signal"], "code", record["exit_code"], flush=True)

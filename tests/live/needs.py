@@ -23,6 +23,7 @@ FACTS: dict[str, Callable[[Host], bool]] = {
     "userns": lambda host: not host.user_namespace_problem,
     "overlay": lambda host: host.has_overlay,
     "idmap": lambda host: host.has_idmapped_mounts,
+    "device programs": lambda host: bool(host.device_groups),
     "proc": lambda host: host.has_fresh_proc,
     "newuidmap": lambda host: bool(host.newuidmap and host.newgidmap),
     "x86_64": lambda host: host.arch == "x86_64",

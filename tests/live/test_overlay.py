@@ -59,6 +59,19 @@ def test_kept_changes_stay_and_belong_to_the_caller(box: Box) -> None:
     assert seen == {"old": "changed", "names": ["new", "old", "sub"]}
 
 
+@needs("overlay")
+def test_kept_changes_can_be_removed_by_their_owner(box: Box) -> None:
+    """The kernel leaves a directory with mode 000 in `work`, and a whiteout in it; a box takes both away again."""
+    fill(box)
+    for name in ("kept", "kept/upper", "kept/work"):
+        box.directory(name)
+    overlay(box, f", changes: keep, keep: {box.place}/kept")
+    assert box.look(CHANGE) == CHANGED
+    assert list((box.place / "kept/work").iterdir()) == []
+    assert box.person.run(["rm", "-r", box.place / "kept"]).stderr == ""
+    assert not (box.place / "kept").exists()
+
+
 def test_overlay_that_keeps_without_its_directories_is_refused(box: Box) -> None:
     fill(box)
     overlay(box, f", changes: keep, keep: {box.place}/kept")

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
-from sandboxer.run.streams import Streams, open_streams
+from sandboxer.run.streams import MAX_OUTPUT_BYTES, Streams, open_streams
 from sandboxer.run.turns import Turns
 
 
-def fed(command: list[str], stdin: bytes | None) -> tuple[bytes, bytes]:
-    with open_streams(stdin, is_captured=True) as streams:
+def fed(
+    command: list[str], stdin: bytes | None, most: int = MAX_OUTPUT_BYTES, excess: str = ""
+) -> tuple[bytes | None, bytes | None]:
+    """What the command wrote, as far as it is kept. It is killed if it wrote more."""
+    with open_streams(stdin, most) as streams:
         theirs = streams.theirs
-        with subprocess.Popen(command, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2]):
+        with subprocess.Popen(command, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2]) as process:
             streams.close_theirs()
-            return pumped(streams)
+            outputs = pumped(streams, process.kill)
+        assert (streams.excess, process.returncode) == (excess, -9 if excess else 0)
+        return outputs
 
 
-def pumped(streams: Streams) -> tuple[bytes, bytes]:
+def pumped(streams: Streams, end: Callable[[], None] = lambda: None) -> tuple[bytes | None, bytes | None]:
     turns = Turns()
-    streams.enter(turns)
+    streams.enter(turns, end)
     turns.run()
     return streams.outputs
 
@@ -44,9 +50,26 @@ def test_command_that_reads_nothing_stops_nothing() -> None:
 
 
 def test_streams_that_nobody_wants_are_the_callers() -> None:
-    with open_streams(None, is_captured=False) as streams:
+    with open_streams(None, None) as streams:
         assert streams.theirs == (0, 1, 2)
-        assert pumped(streams) == (b"", b"")
+        assert pumped(streams) == (None, None)
+
+
+@pytest.mark.parametrize(("redirect", "name"), [("", "standard output"), (">&2", "standard error")])
+def test_output_that_is_too_long_is_kept_up_to_the_bound_and_ended(redirect: str, name: str) -> None:
+    outputs = fed(["sh", "-c", f"exec yes {redirect}"], None, 100_001, name)
+    assert sorted(outputs, key=lambda kept: len(kept or b"")) == [b"", b"y\n" * 50_000 + b"y"]
+
+
+@pytest.mark.parametrize("most", [0, 4, 1 << 20])
+def test_output_up_to_the_bound_is_whole(most: int) -> None:
+    """Each of the two outputs has all of the bound."""
+    text = "x" * most
+    assert fed(["sh", "-c", "cat | tee /dev/stderr"], text.encode(), most) == (text.encode(),) * 2
+
+
+def test_one_byte_more_than_the_bound_is_too_much() -> None:
+    assert fed(["sh", "-c", "printf 12345; exec sleep 60"], None, 4, "standard output") == (b"1234", b"")
 
 
 @pytest.mark.parametrize("stdin", [None, b"x"])
@@ -58,6 +81,6 @@ def test_no_descriptor_is_left(stdin: bytes | None) -> None:
 
 def test_no_descriptor_is_left_of_what_never_started() -> None:
     before = os.listdir("/proc/self/fd")
-    with open_streams(b"x", is_captured=True):
+    with open_streams(b"x", 1):
         pass
     assert os.listdir("/proc/self/fd") == before

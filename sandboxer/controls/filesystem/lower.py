@@ -258,6 +258,8 @@ class _Lowering:
         owner = self.mounter_owner
         op = overlay.mount(bind, self.host, attributes, lower_slot=lower_slot, upper_slot=upper_slot, owner=owner)
         self.mount_step(op, bind.place)
+        for left in overlay.clean(bind, self.host):
+            self.step(left, Stage.CLEAN, bind.place)
 
     def place_tmpfs(self, fill: Fill) -> None:
         """An empty directory in memory. Inodes are bounded too: each takes kernel memory that `size` does not count."""

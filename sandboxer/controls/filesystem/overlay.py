@@ -12,9 +12,11 @@ from sandboxer.controls.filesystem.pieces import Bind, Ids
 from sandboxer.controls.paths import fact_of, follow
 from sandboxer.errors import Problem
 from sandboxer.model.host import Host, PathKind
-from sandboxer.model.op import NO_SLOT, U32, U64, MountOverlay, OpenTree, Text, TextList
+from sandboxer.model.op import NO_SLOT, U32, U64, ClearWork, MountOverlay, OpenTree, Text, TextList
 
 LAYER = MountAttr.NOSUID | MountAttr.NODEV
+NO_LINKS = (5, 14)
+"""The kernel from which a mount can refuse to follow links. Source: include/uapi/linux/mount.h, MOUNT_ATTR_NOSYMFOLLOW."""
 
 
 def kept_directories(keep: str) -> tuple[str, ...]:
@@ -25,6 +27,11 @@ def kept_directories(keep: str) -> tuple[str, ...]:
 def obstacle(bind: Bind, host: Host) -> Problem | None:
     """What is wrong with the directory that keeps the changes, or None."""
     keep = bind.overlay.keep if bind.overlay else ""
+    kept = follow(host, keep).path if keep else ""
+    links = [path for path in kept_directories(kept)[1:] if follow(host, path).path != path]
+    if links:
+        why = f"{links[0]} is a symbolic link, and a job that may change {keep} could make it lead anywhere"
+        return Problem(f"{keep} cannot keep changes", where=bind.place, why=why, attempt="a directory in place of the link")
     missing = [path for path in kept_directories(keep) if fact_of(host, follow(host, path).path).kind is not PathKind.DIRECTORY]
     if not missing:
         return None
@@ -40,7 +47,9 @@ def open_layers(bind: Bind, host: Host, *, lower_slot: U32, upper_slot: U32, idm
     if bind.overlay is None or not bind.overlay.keep:
         return (lower,)
     keep = follow(host, bind.overlay.keep).path
-    return (lower, OpenTree(upper_slot, Text(keep), U64(LAYER), U32(0), idmaps[1]))
+    # `upper` and `work` are looked up once more when they are mounted, and somebody may have put links there by then.
+    attributes = LAYER | (MountAttr.NOSYMFOLLOW if host.kernel >= NO_LINKS else MountAttr.NONE)
+    return (lower, OpenTree(upper_slot, Text(keep), U64(attributes), U32(0), idmaps[1]))
 
 
 def kept_owner(bind: Bind, host: Host, outside: Ids) -> Ids | None:
@@ -70,3 +79,10 @@ def mount(bind: Bind, host: Host, attributes: MountAttr, *, lower_slot: U32, upp
         U32(fact_of(host, bind.source).mode & 0o777),
         options,
     )
+
+
+def clean(bind: Bind, host: Host) -> tuple[ClearWork, ...]:
+    """Remove the directory of the kernel's own that it leaves in `work`, with mode 000, so that the owner can remove the rest."""
+    if bind.overlay is None or not bind.overlay.keep:
+        return ()
+    return (ClearWork(Text(follow(host, f"{bind.overlay.keep}/work").path)),)

@@ -45,6 +45,7 @@ struct page {
     uint32_t step;           /* where the inside list is */
     uint32_t op;
     uint32_t is_executing;   /* execve is all that is left to do */
+    uint32_t has_init;       /* the child is pid 1 of the box, and listens to signals */
     uint32_t has_ended;      /* pid 1 has filled in what follows */
     int status;
     uint64_t end_ns;
@@ -66,6 +67,7 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define PTY_BYTES 4096
+#define GROUP_NAME_BYTES 64
 
 /* Bytes on their way from one descriptor to another. */
 struct relay {
@@ -109,6 +111,8 @@ struct box {
     int helper_status;
     int stage_fd;
     int root_fd;
+    int groups_fd;           /* the control group of ours that has those of boxes */
+    int group_fd;            /* the one of this box, or -1: it stays in ours */
     uint32_t overlays;
     int slots[SLOTS];
     uint8_t slot_kinds[SLOTS];

@@ -174,7 +174,7 @@ static int read_whole_plan(struct box *box, struct options *options) {
  *
  * Every disposition is reset: the command begins with the defaults, and an ignored SIGCHLD would lose its status. */
 static int take_signals(struct box *box) {
-    static const int FORWARDED[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+    static const int FORWARDED[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
     uint64_t wanted = signal_bit(SIGCHLD);
     uint64_t blocked = signal_bit(SIGPIPE) | signal_bit(SIGTTOU) | signal_bit(SIGTTIN);
     for (size_t i = 0; i < sizeof FORWARDED / sizeof *FORWARDED; i++) wanted |= signal_bit(FORWARDED[i]);
@@ -258,6 +258,7 @@ int main(int count, char **words, char **environment) {
     box.result_fd = options.result_fd;
     box.watch_fd = options.watch_fd;
     box.line_fd = box.life_fd = box.child_fd = box.stage_fd = box.root_fd = box.signal_fd = box.terminal.master_fd = -1;
+    box.groups_fd = box.group_fd = -1;
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);
     if (!prepare(&box, &options)) run_plan(&box);

@@ -77,6 +77,7 @@ static inline int failed(long result) { return result < 0 ? (int)-result : 0; }
 #define K_CLONE_VM 0x00000100UL
 #define K_CLONE_VFORK 0x00004000UL
 #define K_CLONE_PIDFD 0x00001000UL
+#define K_CLONE_INTO_CGROUP 0x200000000UL
 #define K_CLONE_NEWTIME 0x00000080UL
 #define K_CLONE_NEWNS 0x00020000UL
 #define K_CLONE_NEWCGROUP 0x02000000UL
@@ -98,17 +99,25 @@ struct clone_request {
     uint64_t stack;
     uint64_t stack_size;
     uint64_t tls;
+    uint64_t set_tid;
+    uint64_t set_tid_size;
+    uint64_t group;
 };
-_Static_assert(sizeof(struct clone_request) == 64, "CLONE_ARGS_SIZE_VER0");
+_Static_assert(sizeof(struct clone_request) == 88, "CLONE_ARGS_SIZE_VER2");
 
-/* Start a process. It continues after this call on a copy of the stack and memory. clone3(2). */
-static inline long k_fork(uint64_t flags, int *pidfd) {
+/* Start a process in a control group, or in ours (-1). It continues after this call on a copy of the stack and memory. clone3(2).
+ *
+ * To be born in a group costs nothing; to move into one by cgroup.procs waits for a grace period of RCU. */
+static inline long k_fork_into(int group, uint64_t flags, int *pidfd) {
     struct clone_request request = {0};
-    request.flags = flags | (pidfd ? K_CLONE_PIDFD : 0);
+    request.flags = flags | (pidfd ? K_CLONE_PIDFD : 0) | (group >= 0 ? K_CLONE_INTO_CGROUP : 0);
     request.pidfd = (uint64_t)(uintptr_t)pidfd;
     request.exit_signal = SIGCHLD;
+    if (group >= 0) request.group = (uint64_t)group;
     return SYS2(NR_CLONE3, &request, sizeof request);
 }
+
+static inline long k_fork(uint64_t flags, int *pidfd) { return k_fork_into(-1, flags, pidfd); }
 
 /* Start a process that shares this one's memory and runs `call`, which must not return, on a stack of its own. This process
  * stands still until that one has called execve or ended. A fork without the cost of copying memory. clone3(2), vfork(2). */

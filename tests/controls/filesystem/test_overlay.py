@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sandboxer.abi.mount import MountAttr
 from sandboxer.controls import filesystem
 from sandboxer.controls.filesystem.settings import Settings
 from sandboxer.controls.room import Lowered
@@ -14,6 +15,7 @@ from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.op import NO_SLOT, MakeIdmap, MountOverlay, OpenTree
 from sandboxer.model.policy import Enforce
+from sandboxer.model.stage import Stage
 
 Lower = Callable[..., Lowered]
 
@@ -44,6 +46,11 @@ def test_kept_changes_go_to_the_directory(lowered: Lower, user_host: Host) -> No
     op = the_overlay(found)
     assert trees[op.lower_slot] == "/srv/data"
     assert trees[op.upper_slot] == "/srv/kept"
+    assert [step.op.path for step in found.steps if step.stage is Stage.CLEAN] == ["/srv/kept/work"]
+
+
+def test_discarded_changes_leave_nothing_to_clean(lowered: Lower, user_host: Host) -> None:
+    assert not [step for step in lowered("overlay: [/srv/data]", user_host).steps if step.stage is Stage.CLEAN]
 
 
 def test_kept_changes_for_root_map_the_kernels_own_files_too(lowered: Lower, root_host: Host) -> None:
@@ -54,6 +61,20 @@ def test_kept_changes_for_root_map_the_kernels_own_files_too(lowered: Lower, roo
 def test_kept_changes_without_their_directories_are_refused_with_the_command(lowered: Lower, user_host: Host) -> None:
     with pytest.raises(ProfileError, match="mkdir -p /home/user/project/upper"):
         lowered("overlay: [{path: /srv/data, changes: keep, keep: ~/project}]", user_host)
+
+
+def test_kept_changes_behind_a_link_of_their_own_are_refused(lowered: Lower, user_host: Host) -> None:
+    """A job that may write in the directory chooses where that leads; the way to the directory is the profile's own."""
+    with pytest.raises(ProfileError, match="/srv/led/upper is a symbolic link"):
+        lowered("overlay: [{path: /srv/data, changes: keep, keep: /srv/led}]", user_host)
+    assert the_overlay(lowered("overlay: [{path: /srv/data, changes: keep, keep: /srv/moved}]", user_host))
+
+
+@pytest.mark.parametrize(("kernel", "has_it"), [((5, 12), False), ((5, 14), True)])
+def test_layer_of_kept_changes_follows_no_link(lowered: Lower, user_host: Host, kernel: tuple[int, int], has_it: bool) -> None:
+    found = lowered("overlay: [{path: /srv/data, changes: keep, keep: /srv/kept}]", replace(user_host, kernel=kernel))
+    upper = next(step.op for step in found.steps if isinstance(step.op, OpenTree) and step.op.path == "/srv/kept")
+    assert bool(upper.attributes & MountAttr.NOSYMFOLLOW) is has_it
 
 
 def test_mentions_the_directories_of_kept_changes(understood: Callable[[str], Settings]) -> None:

@@ -26,11 +26,17 @@ static int keep_two_fds(struct box *box) {
     return error;
 }
 
-/* Signals that wait; those that are not about children go on to the command, if there is one. */
+/* Signals that wait; those that are not about children go on to the command, if there is one. To stop and to go on is for the
+ * whole box, at once: every process but this one. The kernel would throw SIGTSTP away, for the command's group is an orphaned
+ * one: nobody in its session is there to let it go on. setpgid(2), "orphaned process group"; kill(2), pid -1. */
 static void take_signals(int command) {
     struct signalfd_siginfo info;
-    while (SYS3(SYS_read, SIGNAL_FD, &info, sizeof info) == (long)sizeof info)
-        if (info.ssi_signo != SIGCHLD && command) SYS2(SYS_kill, command, info.ssi_signo);
+    while (SYS3(SYS_read, SIGNAL_FD, &info, sizeof info) == (long)sizeof info) {
+        int number = (int)info.ssi_signo;
+        bool is_for_all = number == SIGTSTP || number == SIGCONT;
+        if (number == SIGCHLD || !command) continue;
+        SYS2(SYS_kill, is_for_all ? -1 : command, number == SIGTSTP ? SIGSTOP : number);
+    }
 }
 
 /* Kill and reap what the command left, for the kernel forgets the usage of those that it kills at our end. What does not
@@ -99,6 +105,7 @@ int op_become_init(struct box *box, struct cursor *c) {
     int error = k_prctl(K_PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!error) error = k_set_signal_mask(~0ULL);
     if (error) return error;
+    __atomic_store_n(&box->page->has_init, 1, __ATOMIC_RELEASE);
     long command = start_command(box);
     if (command < 0) return (int)-command;
     error = keep_two_fds(box);

@@ -146,6 +146,21 @@ static void read_control(struct box *box) {
     kill_box(box, OUTCOME_SUPERVISOR_LOST);
 }
 
+/* Stop the box, or let it go on. Our pid 1 does that for all of it; without one the command's group is what we know of it.
+ *
+ * The wall clock goes on meanwhile, and so do we. Where nobody supervises us, the caller's shell has us as its job: it waits
+ * until we stop too, and the SIGCONT that wakes us stays pending for `read_signals`. */
+static void pause_box(struct box *box, int number) {
+    if (__atomic_load_n(&box->page->has_init, __ATOMIC_ACQUIRE)) {
+        forward_signal(box, number);
+    } else if (box->has_started && !box->has_child_ended) {
+        int direct = number == SIGTSTP ? SIGSTOP : number;
+        forward_signal(box, direct);
+        SYS2(SYS_kill, -box->child_pid, direct);
+    }
+    if (number == SIGTSTP && box->control_fd < 0 && !box->ending) SYS2(SYS_kill, SYS0(SYS_getpid), SIGSTOP);
+}
+
 static void read_signals(struct box *box) {
     struct signalfd_siginfo info;
     while (SYS3(SYS_read, box->signal_fd, &info, sizeof info) == (long)sizeof info) {
@@ -153,6 +168,8 @@ static void read_signals(struct box *box) {
             while (box->is_subreaper && reap(box, WNOHANG) > 0) continue;
         } else if (info.ssi_signo == SIGWINCH && box->terminal.master_fd >= 0) {
             resize_terminal(box);
+        } else if (info.ssi_signo == SIGTSTP || info.ssi_signo == SIGCONT) {
+            pause_box(box, (int)info.ssi_signo);
         } else {
             forward_signal(box, (int)info.ssi_signo);
         }

@@ -1,4 +1,4 @@
-/* The ops of the outside: prepare, start the child, help it with its ids, and clean up when it is gone. */
+/* The ops of the outside: prepare, start the child, and help it with its ids. */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -13,7 +13,8 @@
 /* What only the monitor may hold. The inside ends of line and life take their places. */
 static void enter_inside(struct box *box, int line_fd, int life_fd) NORETURN;
 static void enter_inside(struct box *box, int line_fd, int life_fd) {
-    const int monitors[] = {box->control_fd, box->result_fd, box->signal_fd, box->line_fd, box->life_fd};
+    const int monitors[] = {box->control_fd, box->result_fd, box->signal_fd, box->line_fd,
+                            box->life_fd,    box->groups_fd, box->group_fd};
     for (size_t i = 0; i < sizeof monitors / sizeof *monitors; i++)
         if (monitors[i] >= 0) k_close(monitors[i]);
     box->line_fd = line_fd;
@@ -21,7 +22,7 @@ static void enter_inside(struct box *box, int line_fd, int life_fd) {
     run_inside(box, 0);
 }
 
-/* Clone the child, which begins the inside list at once. Fields: clone flags. clone3(2). */
+/* Clone the child into its group, if one was made. It begins the inside list at once. Fields: clone flags. clone3(2). */
 int op_start(struct box *box, struct cursor *c) {
     uint64_t flags = take_u64(c);
     if (!taken_all(c)) return EBADMSG;
@@ -34,7 +35,7 @@ int op_start(struct box *box, struct cursor *c) {
     box->line_fd = line[0];
     box->life_fd = life[1];
     box->start_ns = box_now(box);
-    long child = k_fork(flags, &box->child_fd);
+    long child = k_fork_into(box->group_fd, flags, &box->child_fd);
     if (child == 0) enter_inside(box, line[1], life[0]);
     k_close(line[1]);
     k_close(life[0]);
@@ -147,17 +148,4 @@ int op_arm_wall_clock(struct box *box, struct cursor *c) {
     box->grace_ms = grace_ms;
     box->wall_signal = number;
     return 0;
-}
-
-/* Remove an empty directory, ahead of it the `work` that overlayfs leaves in it. Fields: path. unlinkat(2). */
-int op_remove_directory(struct box *box, struct cursor *c) {
-    (void)box;
-    const char *path = take_text(c);
-    if (!taken_all(c)) return EBADMSG;
-    int dir = k_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, K_RESOLVE_NO_SYMLINKS);
-    if (dir < 0) return -dir;
-    int error = failed(SYS3(SYS_unlinkat, dir, "work", K_AT_REMOVEDIR));
-    k_close(dir);
-    if (error && error != ENOENT) return error;
-    return failed(SYS3(SYS_unlinkat, AT_FDCWD, path, K_AT_REMOVEDIR));
 }

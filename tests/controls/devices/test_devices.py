@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sandboxer.abi.mount import MountAttr
 from sandboxer.controls import devices
 from sandboxer.controls.devices import Device, Settings, meet_devices
+from sandboxer.controls.devices.lower import rules_of
+from sandboxer.controls.devices.program import Rule, assemble
+from sandboxer.controls.devices.settings import MODES, READ, WRITE
 from sandboxer.controls.room import Lowered, Scene, Scope, Use
 from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.node import Mapping, parse_node
-from sandboxer.model.op import OpenTree
+from sandboxer.model.op import AllowDevices, MakeGroup, OpenTree, RemoveGroup
 from sandboxer.model.policy import Trait
 from sandboxer.model.report import Status
 from sandboxer.model.section import Section
 from sandboxer.model.stage import Stage
 
+NODE_FLAGS = MountAttr.NOSUID | MountAttr.NOEXEC | MountAttr.RDONLY
 NODE = PathFact(PathKind.DEVICE, mode=0o666)
 FACTS = {
     **dict.fromkeys(devices.NODES, NODE),
-    "/dev/kvm": PathFact(PathKind.DEVICE, gid=108, mode=0o660),
+    "/dev/kvm": PathFact(PathKind.DEVICE, gid=108, mode=0o660, number=(10, 232)),
+    "/dev/sensor": PathFact(PathKind.DEVICE, mode=0o444, number=(240, 0)),
+    "/dev/sdb": PathFact(PathKind.DEVICE, mode=0o666, number=(8, 16), is_block=True),
     "/dev/dri": PathFact(PathKind.DIRECTORY),
     "/dev/dri/card0": NODE,
     "/dev/log": PathFact(PathKind.SOCKET),
@@ -29,6 +37,7 @@ FACTS = {
 }
 USER = Host(paths=FACTS)
 ROOT = Host(uid=0, gid=0, capabilities=(1 << 41) - 1, paths=FACTS)
+WALLED = replace(ROOT, device_groups="/sys/fs/cgroup")
 
 
 def understood(text: str) -> Settings:
@@ -56,7 +65,7 @@ def test_nothing_said_is_no_device() -> None:
 def test_minimal_dev_reads_as_this() -> None:
     found = lines("dev: minimal")
     assert found[:5] == [
-        f"take /dev/{name} from the host (attributes 0xa)" for name in ("null", "zero", "full", "urandom", "tty")
+        f"take /dev/{name} from the host (attributes 0xb)" for name in ("null", "zero", "full", "urandom", "tty")
     ]
     assert found[5:] == [
         "make the directory /dev (mode 755)",
@@ -85,7 +94,7 @@ def test_minimal_dev_reads_as_this() -> None:
 
 def test_random_of_its_own_on_an_old_kernel() -> None:
     old = Host(kernel=(5, 15), paths=FACTS)
-    assert "take /dev/random from the host (attributes 0xa)" in lines("dev: minimal", old)
+    assert "take /dev/random from the host (attributes 0xb)" in lines("dev: minimal", old)
 
 
 def test_shared_memory_of_root_belongs_to_the_outside_id() -> None:
@@ -96,13 +105,13 @@ def test_shared_memory_of_root_belongs_to_the_outside_id() -> None:
 def test_devices_are_taken_before_the_stage_covers_them() -> None:
     taken = [step for step in lowered("dev: minimal").steps if isinstance(step.op, OpenTree)]
     assert {step.stage for step in taken} == {Stage.SOURCES}
-    assert all(isinstance(step.op, OpenTree) and step.op.attributes == MountAttr.NOSUID | MountAttr.NOEXEC for step in taken)
+    assert all(isinstance(step.op, OpenTree) and step.op.attributes == NODE_FLAGS for step in taken)
     assert all(isinstance(step.op, OpenTree) and step.op.slot >= devices.FIRST_SLOT for step in taken)
 
 
 def test_further_device_is_bound() -> None:
     assert lines("allow: [/dev/kvm]") == [
-        "take /dev/kvm from the host (attributes 0xa)",
+        "take /dev/kvm from the host (attributes 0xb)",
         "make the file /dev/kvm (mode 444)",
         "show it at /dev/kvm",
     ]
@@ -197,3 +206,122 @@ def test_nodes_and_what_is_mounted_for_them_are_shown() -> None:
     found = [(item.path, item.use, item.is_directory) for item in lowered("allow: [/dev/dri, /dev/sr0]").shown]
     assert found == [("/dev/dri", device | Use.LIST, True), ("/dev/sr0", device, False)]
     assert lowered("{}").shown == ()
+
+
+@pytest.mark.parametrize(("mode", "use"), [("r", Use.READ), ("w", Use.CHANGE), ("rw", Use.READ | Use.CHANGE)])
+def test_device_is_shown_with_what_its_mode_allows(mode: str, use: Use) -> None:
+    (item,) = lowered(f"allow: [{{path: /dev/sdb, mode: {mode}}}]").shown
+    assert item.use == use | Use.CONTROL
+
+
+# ── modes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lacks(text: str, host: Host) -> list[str]:
+    return [lack.what for lack in devices.need(understood(text), host)]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [("/dev/sdb", "rw"), ("{path: /dev/sdb, mode: r}", "r"), ("{path: /dev/sdb, mode: w}", "w")]
+)
+def test_mode_is_read(text: str, mode: str) -> None:
+    ((device, _),) = understood(f"allow: [{text}]").allow
+    assert (device.path, device.mode) == ("/dev/sdb", mode)
+
+
+@pytest.mark.parametrize("mode", ["rwm", "x", "wr", "''"])
+def test_other_mode_is_refused(mode: str) -> None:
+    with pytest.raises(ProfileError, match="mode of a device"):
+        understood(f"allow: [{{path: /dev/sdb, mode: {mode}}}]")
+
+
+def test_two_grants_of_one_device_join_their_modes() -> None:
+    ((device, _),) = understood("allow: [{path: /dev/sdb, mode: r}, {path: '/dev/sdb?', mode: w}]").allow
+    assert (device.mode, device.optional) == ("rw", False)
+
+
+def test_modes_meet_in_what_both_allow() -> None:
+    readable, writable = (Device("/dev/sdb", access=MODES[mode]) for mode in "rw")
+    assert meet_devices(Device("/dev/sdb"), readable) == readable
+    assert meet_devices(readable, writable) is None
+
+
+def test_mode_needs_the_device_program_or_the_nodes_own_mode() -> None:
+    """A mount tells neither reading from writing, nor does it for an ordinary user."""
+    text = "allow: [{path: /dev/sdb, mode: r}]"
+    assert lacks(text, USER) == lacks(text, ROOT) == ["/dev/sdb cannot be limited to mode r"]
+    assert lacks(text, WALLED) == []
+    assert lacks("allow: [{path: /dev/sensor, mode: r}]", USER) == []
+    assert lacks("allow: [/dev/sdb]", USER) == []
+
+
+def test_mode_that_only_the_owner_of_the_node_could_pass_is_kept_for_others() -> None:
+    facts = {**FACTS, "/dev/own": PathFact(PathKind.DEVICE, uid=1000, mode=0o644)}
+    text = "allow: [{path: /dev/own, mode: r}]"
+    assert lacks(text, replace(USER, paths=facts)) == ["/dev/own cannot be limited to mode r"]
+    assert lacks(text, replace(USER, paths=facts, uid=1001)) == []
+
+
+def test_device_that_is_only_read_needs_no_right_to_write_it() -> None:
+    assert lacks("allow: [{path: /dev/sensor, mode: r}]", WALLED) == []
+    assert lacks("allow: [/dev/sensor]", WALLED) == ["the job could not open /dev/sensor"]
+
+
+def test_directory_has_no_mode() -> None:
+    with pytest.raises(ProfileError, match="is a directory, and has no mode r"):
+        lowered("allow: [{path: /dev/dri, mode: r}]", WALLED)
+
+
+def test_mode_that_grows_is_told() -> None:
+    read, both = understood("allow: [{path: /dev/sdb, mode: r}]"), understood("allow: [/dev/sdb]")
+    assert devices.widens(read, both) == ("may use /dev/sdb in mode rw",)
+    assert devices.widens(both, read) == ()
+
+
+# ── the device program ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_root_with_groups_gets_a_program_behind_the_mounts() -> None:
+    found = lowered("{dev: minimal}", WALLED)
+    walls = [
+        (type(step.op).__name__, step.stage)
+        for step in found.steps
+        if isinstance(step.op, MakeGroup | AllowDevices | RemoveGroup)
+    ]
+    assert walls == [("MakeGroup", Stage.PREPARE), ("AllowDevices", Stage.PREPARE), ("RemoveGroup", Stage.CLEAN)]
+    assert "a device program refuses every other one" in found.lines[0].what
+
+
+def test_box_without_devices_has_a_program_that_refuses_all() -> None:
+    (program,) = [step.op.program for step in lowered("{}", WALLED).steps if isinstance(step.op, AllowDevices)]
+    assert program == assemble(())
+
+
+def test_rules_have_the_nodes_the_terminals_and_what_is_allowed() -> None:
+    rules = rules_of(understood("{dev: minimal, allow: [/dev/kvm, {path: /dev/sdb, mode: r}]}"), WALLED)
+    assert Rule(False, 10, 10, 232, READ | WRITE) in rules
+    assert Rule(True, 8, 8, 16, READ) in rules
+    numbers = {(rule.first, rule.last, rule.minor) for rule in rules}
+    assert numbers == {(1, 1, n) for n in (3, 5, 7, 8, 9)} | {(5, 5, 0), (5, 5, 2), (136, 143, None), (10, 10, 232), (8, 8, 16)}
+
+
+def test_two_names_of_one_device_are_one_rule() -> None:
+    host = replace(WALLED, paths={**FACTS, "/dev/same": FACTS["/dev/sdb"]})
+    rules = rules_of(understood("allow: [{path: /dev/sdb, mode: r}, {path: /dev/same, mode: w}]"), host)
+    assert rules == (Rule(True, 8, 8, 16, READ | WRITE),)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "traits"),
+    [
+        ("dev: minimal", USER, frozenset()),
+        ("dev: minimal", ROOT, frozenset()),
+        ("allow: [/dev/dri]", WALLED, frozenset()),
+        ("{}", WALLED, frozenset({Trait.JOINED_MOUNT_NAMESPACE})),
+    ],
+    ids=["user", "no-groups", "directory", "joined"],
+)
+def test_no_program_where_it_cannot_be_and_the_report_says_what_holds(text: str, host: Host, traits: frozenset[Trait]) -> None:
+    found = devices.lower(understood(text), Scene(host, traits))
+    assert not [step for step in found.steps if isinstance(step.op, MakeGroup | AllowDevices | RemoveGroup)]
+    assert "its mounts alone hold that" in found.lines[0].what
