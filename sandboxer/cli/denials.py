@@ -15,7 +15,7 @@ def show_denials(result: Result) -> Iterator[str]:
     """Every refused call with its reason, its risk and its patch; what came from inside cannot move the terminal's cursor."""
     denials = result.denials or Denials()
     if not denials.count:
-        yield "sandboxer: no system call was refused"
+        yield "sandboxer: no system call was refused (what mounts, Landlock, modes and limits refuse is not seen)"
         return
     yield f"sandboxer: {_count(denials.count, 'system call')} refused"
     reasons = gather_uses(denials.rows)
