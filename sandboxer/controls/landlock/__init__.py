@@ -84,8 +84,8 @@ FIELDS: tuple[Field, ...] = (
         Merge.STRICTEST,
         {"type": "boolean"},
         parse.one(parse.boolean),
-        "write what the wall refuses to the kernel's audit log, where auditing is on (audit=1); without it nothing of the job is written "
-        "there. Needs ABI 7.",
+        "write what the wall refuses to the kernel's audit log, where auditing is on (audit=1); without it nothing of the job is "
+        "written there. Needs ABI 7.",
         default="false",
         scale=(True, False),
     ),
