@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from sandboxer.controls.seccomp import bits
-from sandboxer.controls.seccomp.bits import FULL, Ranges, Region
+from sandboxer.controls.seccomp.bits import FULL, Ranges
 from sandboxer.controls.seccomp.rules import ALWAYS, Argument, Situation, Test, When, rank
+from sandboxer.export.alternatives import View, blocks_inside
 from sandboxer.model.place import Place
 
 NOWHERE = Place("")
@@ -126,13 +128,48 @@ class Document:
         return (entry for entry in self.entries if entry.when is not None and any(item.call == call for item in entry.calls))
 
 
-def answers_by_letter(document: Document, call: str, here: Situation, region: Region) -> Iterator[tuple[Region, int]]:
-    """A region of arguments taken apart into parts of one answer each, as the document says to its letter."""
+Bits = dict[int, tuple[int, int]]
+"""What is known of arguments, by index: (mask, value)."""
+
+
+def answers_by_letter(document: Document, call: str, here: Situation) -> Iterator[tuple[Bits, int]]:
+    """All uses of a call, taken apart into disjoint parts of one answer each, as the document says to its letter.
+
+    They are decided bit by bit; a part is what is known of the bits of the arguments. Raises: TooManyBlocks.
+    """
     matching = [entry for entry in document.about(call) if entry.when is not None and entry.when.holds(here)]
-    left = [region]
-    for entry in sorted(matching, key=lambda entry: rank(entry.answer)):
-        tests = [comparison.by_letter() for comparison in entry.comparisons]
-        inside = (bits.within(part, tests) for part in left)
-        yield from ((part, entry.answer) for part in inside if part is not None)
-        left = [smaller for part in left for smaller in bits.without(part, tests)]
-    yield from ((part, document.default) for part in left)
+    ordered = sorted(matching, key=lambda entry: rank(entry.answer))
+    rows = [(wanted, entry.answer) for entry in ordered for wanted in _wanted_bits(entry.comparisons)]
+    open_parts: list[tuple[Bits, list[tuple[Bits, int]]]] = [({}, rows)]
+    while open_parts:
+        known, left = open_parts.pop()
+        if not left or not left[0][0]:
+            yield known, left[0][1] if left else document.default
+            continue
+        index, (mask, _) = next(iter(left[0][0].items()))
+        bit = 1 << (mask.bit_length() - 1)
+        seen, value = known.get(index, (0, 0))
+        for chosen in (0, bit):
+            following = [(rest, answer) for row, answer in left if (rest := _after(row, index, bit, chosen)) is not None]
+            open_parts.append(({**known, index: (seen | bit, value | chosen)}, following))
+
+
+def _wanted_bits(comparisons: Sequence[Comparison]) -> Iterator[Bits]:
+    """The bits that comparisons want, as alternatives of which one holds where all comparisons do."""
+    views: dict[int, list[View]] = {}
+    for index, mask, ranges in (item.by_letter() for item in comparisons):
+        views.setdefault(index, []).append((mask, ranges))
+    choices = [[(index, block) for block in blocks_inside(found)] for index, found in views.items()]
+    for chosen in product(*choices):
+        yield {index: block for index, block in chosen if block[0]}
+
+
+def _after(row: Bits, index: int, bit: int, chosen: int) -> Bits | None:
+    """What a row still wants where a bit has a value; None if it wants another one."""
+    mask, value = row.get(index, (0, 0))
+    if not mask & bit:
+        return row
+    if (value & bit) != chosen:
+        return None
+    rest = {other: wanted for other, wanted in row.items() if other != index}
+    return {index: (mask & ~bit, value & ~bit), **rest} if mask != bit else rest

@@ -9,7 +9,7 @@ cannot say is refused, with its place. The text that comes out is read again bef
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
@@ -22,6 +22,7 @@ from sandboxer.controls.seccomp.rules import (
     ARCHITECTURES,
     CALLS,
     NO_ANSWER,
+    Argument,
     Case,
     Condition,
     Rule,
@@ -34,9 +35,10 @@ from sandboxer.controls.seccomp.rules import (
 from sandboxer.controls.seccomp.values import check_pointer
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.export import oci_words, situations
+from sandboxer.export.alternatives import as_conjunction, joined
 from sandboxer.export.notes import Kind, Note, Translation
 from sandboxer.export.oci_document import Comparison, Document, Entry, Named, Unreadable
-from sandboxer.export.oci_policy import write_policy
+from sandboxer.export.oci_policy import is_grant, write_policy
 from sandboxer.export.oci_read import read_document
 from sandboxer.model.json_node import parse_json
 from sandboxer.model.node import Scalar
@@ -108,11 +110,12 @@ def understand(document: Document) -> Meaning:
             known = by_call.setdefault(item.rule.call, [])
             if all(other.rule != item.rule for other in known):
                 known.append(item)
-                meaning.rules.append(item)
-        if len(meaning.rules) > MAX_RULES:
+        if sum(map(len, by_call.values())) > MAX_RULES:
             raise ProfileError(Problem(f"the entries make more than {MAX_RULES} rules", where=entry.place))
-    for spoken in by_call.values():
-        check_answers(meaning, spoken)
+    for call, spoken in by_call.items():
+        by_call[call] = join_alternatives(spoken)
+        check_answers(meaning, by_call[call])
+    meaning.rules = [item for spoken in by_call.values() for item in spoken]
     if not meaning.problems:
         take_default(meaning, by_call)
     if meaning.problems:
@@ -166,7 +169,7 @@ def tell_of_unknown(meaning: Meaning, entry: Entry) -> None:
     """Calls that none of our architectures has."""
     unknown = [named for named in entry.calls if named.call not in CALLS]
     foreign = [named for named in unknown if any(named.call in NUMBERS[arch] for arch in NUMBERS)]
-    passes = entry.answer in (bpf.RET_ALLOW, bpf.RET_LOG)
+    passes = is_grant(answer_in_rule(entry.answer))
     for kind, found, why in (
         (Kind.NOTE, foreign, "only programs of 32 bits have them, and these do not run"),
         (
@@ -185,20 +188,35 @@ def answer_in_rule(answer: int) -> int:
 
 
 def cases_of(meaning: Meaning, entry: Entry, named: Named, when: When) -> Iterator[tuple[Cases, When]]:
-    """The uses that an entry means of a call, and where. They differ by architecture where its arguments do."""
+    """The uses that an entry means of a call, and where. They differ by architecture where its arguments do.
+
+    Where an argument cannot be compared on some machine that the document does not speak of, an entry that allows is left out
+    there. Raises: ProfileError.
+    """
     found: dict[Cases, list[str]] = {}
+    lost: dict[str, ProfileError] = {}
     for arch in ARCHITECTURES:
         if named.call in NUMBERS[arch] and (not when.arches or arch in when.arches):
-            parts = [condition_of(meaning, comparison, named, arch) for comparison in entry.comparisons]
-            found.setdefault(algebra.all_hold(named.call, *parts), []).append(arch)
+            try:
+                parts = [condition_of(meaning, comparison, named, arch) for comparison in entry.comparisons]
+                found.setdefault(algebra.all_hold(named.call, *parts), []).append(arch)
+            except ProfileError as error:
+                lost[arch] = error
+    if lost:
+        first = next(iter(lost.values()))
+        spoken_of = {oci_words.OUR_ARCHITECTURES.get(item.call, "") for item in meaning.document.architectures} & {*ARCHITECTURES}
+        if not found or not is_grant(answer_in_rule(entry.answer)) or not spoken_of or spoken_of & lost.keys():
+            raise first
+        what = f"an entry about {named.call} is left out on {', '.join(lost)}, which the document does not name"
+        meaning.note(Kind.STRICTER, what, first.problems[0].what, entry.place)
     for cases, arches in found.items():
-        here = when if len(found) == 1 else situations.on(arches, when)
+        here = when if len(found) == 1 and not lost else situations.on(arches, when)
         if cases == algebra.NEVER:
             what = f"an entry about {named.call} that can never match is left out"
             meaning.note(Kind.NOTE, what, "no value that the kernel sees fulfils its comparisons", named.place)
         elif here is not None:
             yield cases, here
-    if not found:
+    if not found and not lost:
         meaning.note(Kind.NOTE, f"{named.call} is not there on the architectures of its entry", place=named.place)
 
 
@@ -234,13 +252,61 @@ def tell_of_width(meaning: Meaning, comparison: Comparison, call: str, name: str
         meaning.note(Kind.DIFFERS, what, "the kernel drops the rest of the register", comparison.place)
 
 
+def join_alternatives(spoken: list[Spoken]) -> list[Spoken]:
+    """The rules about one call, those of one answer that differ in one argument only as one: `in` instead of many values."""
+    groups: dict[tuple[int, When], list[Spoken]] = {}
+    for item in spoken:
+        groups.setdefault((item.rule.answer, item.rule.when), []).append(item)
+    found: list[Spoken] = []
+    for items in groups.values():
+        cases = {case: item for item in items for case in item.rule.cases}
+        found += (
+            replace(item, rule=replace(item.rule, cases=(case,))) for case, item in _joined(items[0].rule.call, cases).items()
+        )
+    return found
+
+
+def _joined(call: str, cases: dict[Case, Spoken]) -> dict[Case, Spoken]:
+    """Cases with their first entries, as few as a look at one argument after the other finds."""
+    known = {argument.name: argument for arch in ARCHITECTURES for argument in find_arguments(call, arch) or ()}
+    while True:
+        before = len(cases)
+        for name in sorted({condition.argument for case in cases for condition in case}):
+            groups: dict[Case, list[Case]] = {}
+            for case in cases:
+                groups.setdefault(tuple(item for item in case if item.argument != name), []).append(case)
+            cases = {
+                joined: min((cases[case] for case in group), key=lambda item: item.place)
+                for others, group in groups.items()
+                for joined in _joined_along(call, known[name], others, group)
+            }
+        if len(cases) == before:
+            return cases
+
+
+def _joined_along(call: str, argument: Argument, others: Case, group: list[Case]) -> Iterator[Case]:
+    """Cases that differ in the conditions on one argument, as fewer."""
+    own = [tuple(item for item in case if item.argument == argument.name) for case in group]
+    if len(group) == 1 or any(len(conditions) != 1 for conditions in own):
+        yield from group
+        return
+    found = [(item.mask, item.ranges) for (item,) in own]
+    views = joined(found)
+    every = as_conjunction(found, argument.mask) if len(views) > 1 else None
+    for alternative in [every] if every and len(every) < len(views) else [[view] for view in views]:
+        parts = [algebra.one_of(argument, mask, ranges) for mask, ranges in alternative]
+        yield from algebra.all_hold(call, (others,), *parts)
+
+
 def check_answers(meaning: Meaning, spoken: list[Spoken]) -> None:
     """Entries about the same use of a call with other answers: the stricter one counts; two error numbers are refused."""
     for number, one in enumerate(spoken):
         for other in spoken[:number]:
             a, b = one.rule, other.rule
+            if a.answer == b.answer:
+                continue
             meaning.spend()
-            if a.answer == b.answer or situations.both(a.when, b.when) is None or not overlaps(a, b):
+            if situations.both(a.when, b.when) is None or not overlaps(a, b):
                 continue
             where = other.place.show()
             if NO_ANSWER not in (a.answer, b.answer) and action_of(a.answer) == action_of(b.answer):

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 ITEM, FIELD = "    - ", "  "
 
 
-def is_grant(rule: Rule) -> bool:
-    """The rule lets calls pass."""
-    return rule.answer in (NO_ANSWER, bpf.RET_LOG)
+def is_grant(answer: int) -> bool:
+    """A rule with this answer lets calls pass."""
+    return answer in (NO_ANSWER, bpf.RET_LOG)
 
 
 def write_policy(meaning: Meaning, name: str, file: str) -> str:
     """The policy file, with notes and places of the document as comments. Raises: ProfileError if it would be too large."""
-    grants = [item for item in meaning.rules if is_grant(item.rule)]
-    denies = list(_without_plain_answers(meaning, (item for item in meaning.rules if not is_grant(item.rule))))
+    grants = [item for item in meaning.rules if is_grant(item.rule.answer)]
+    denies = list(_without_plain_answers(meaning, (item for item in meaning.rules if not is_grant(item.rule.answer))))
     check_launch(meaning, grants, denies)
     lines = [
         *_head(meaning, name, file),

@@ -25,9 +25,11 @@ from sandboxer.controls.seccomp.rules import (
     find_arguments,
 )
 from sandboxer.controls.seccomp.words import show_value
-from sandboxer.model.surprise import FORBIDDEN
+from sandboxer.model.place import Place
+from sandboxer.model.surprise import FORBIDDEN, surprise
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[1-9][0-9]{1,17}", re.ASCII)
+_FEW = 16
 _ACTIONS = {
     bpf.RET_LOG: "log",
     bpf.RET_KILL_PROCESS: "kill_process",
@@ -91,7 +93,12 @@ def _arguments(call: str, case: Case) -> list[tuple[str, str]]:
     masked = {name: [item for item in items if item.mask != widths[name]] for name, items in by_name.items()}
     if any(len(items) > 1 for items in masked.values()):
         return [("expr", f'"{" && ".join(_expression(condition, widths[condition.argument]) for condition in case)}"')]
-    return [(name, _conditions(f"{call}.{name}", items, widths[name])) for name, items in by_name.items()]
+    return [(_key(name), _conditions(f"{call}.{name}", items, widths[name])) for name, items in by_name.items()]
+
+
+def _key(name: str) -> str:
+    """A name as a key, in quotes where YAML takes the word for something else, as it does with `off`."""
+    return f'"{name}"' if surprise(name, Place("")) else name
 
 
 def _conditions(kind: str, conditions: list[Condition], width: int) -> str:
@@ -115,17 +122,36 @@ def _alone(tests: list[tuple[str, str]]) -> str:
 
 def _tests(kind: str, ranges: Ranges, mask: int) -> list[tuple[str, str]]:
     """The ranges as the shortest test. A single value has no name of a test where it can stand alone."""
-    outside = bits.complement(ranges, mask)
+    ranges, outside = _one_by_one(ranges, mask), _one_by_one(bits.complement(ranges, mask), mask)
     for found, words in ((ranges, ("", "in")), (outside, ("not", "not_in"))):
         if found and all(low == high for low, high in found):
             values = [_value(kind, low) for low, _ in found]
             return [(words[0], values[0])] if len(values) == 1 else [(words[1], _list(values))]
+    if _spans(outside) < _spans(ranges):
+        return [("not", _alone(_tests(kind, outside, mask)))]
     (low, high), *more = ranges
     if more:
-        return [("any", _list(_alone(_tests(kind, (part,), mask)) for part in ranges))]
+        singles = tuple(pair for pair in ranges if pair[0] == pair[1])
+        wide = (_alone(_tests(kind, (pair,), mask)) for pair in ranges if pair[0] < pair[1])
+        return [("any", _list([*([_alone(_tests(kind, singles, mask))] if singles else []), *wide]))]
     if low == 0:
         return [("le", _number(high))]
     return [("ge", _number(low))] if high == mask else [("range", _list([_number(low), _number(high)]))]
+
+
+def _one_by_one(ranges: Ranges, mask: int) -> Ranges:
+    """The ranges, short ones as single values, which have names; the grammar joins them again."""
+    if mask & (mask + 1):
+        return ranges
+    found: list[tuple[int, int]] = []
+    for low, high in ranges:
+        found += ((value, value) for value in range(low, high + 1)) if high - low < _FEW else [(low, high)]
+    return tuple(found)
+
+
+def _spans(ranges: Ranges) -> int:
+    """How many of them are more than one value."""
+    return sum(low < high for low, high in ranges)
 
 
 def _number(value: int) -> str:
