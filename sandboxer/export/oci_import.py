@@ -44,7 +44,6 @@ from sandboxer.model.json_node import parse_json
 from sandboxer.model.node import Scalar
 from sandboxer.model.place import Place
 
-NAME = "oci-seccomp"
 SUMMARY = "seccomp of the OCI runtime specification, or the profile of a container engine (JSON)"
 
 MAX_RULES = 8192

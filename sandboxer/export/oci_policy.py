@@ -74,7 +74,7 @@ def check_launch(meaning: Meaning, grants: Sequence[Spoken], denies: Sequence[Sp
 def _head(meaning: Meaning, name: str, file: str) -> Iterator[str]:
     shown = write_comment(file)[2:]
     quoted = shown.replace("\\", "\\\\").replace('"', '\\"')
-    yield from ("kind: policy", f"name: {name}", f'description: "System calls as {quoted} says, which was imported."', "")
+    yield from ("kind: policy", f"name: {name}", f'description: "The system calls of {quoted}, imported."', "")
     yield f"# Written by sandboxer {__version__} out of {shown}. The numbers are its lines and columns."
     yield "# Arguments are compared in the bits that the kernel looks at."
     for note in meaning.notes:

@@ -31,7 +31,6 @@ from sandboxer.export.oci_read import read_document
 from sandboxer.model.json_node import parse_json
 from sandboxer.model.policy import Policy
 
-NAME = "oci-seccomp"
 SUMMARY = "seccomp of the OCI runtime specification (JSON), which container engines take too"
 
 MAX_ENTRIES_OF_CALL = 512
