@@ -34,7 +34,6 @@ def run(given: Given) -> int:
     from sandboxer.cli.messages import as_sandboxer_error
     from sandboxer.compile.cache import PlanCache
     from sandboxer.compile.seal import seal
-    from sandboxer.errors import HostError, Problem
     from sandboxer.run.prepare import prepare
     from sandboxer.run.request import make_command
 
@@ -47,21 +46,7 @@ def run(given: Given) -> int:
         if known is None:
             raise
         raise known from error
-    try:
-        write_private(output, sealed)
-    except OSError as error:
-        raise HostError(Problem(f"cannot write the plan to {output}: {error.strerror}")) from error
+    from sandboxer.cli.policies import write_whole
+
+    write_whole(output, sealed, what="the plan", mode=0o600)
     return 0
-
-
-def write_private(path: str, data: bytes) -> None:
-    """Write a file of mode 0600 in one piece: whoever reads it sees the old one or the new one."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise

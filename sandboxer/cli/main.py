@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 else:
     import _signal  # `signal` costs an import of enum
 
-VERBS = ("exec", "show", "explain", "profiles", "check", "schema", "compile")
+VERBS = ("exec", "show", "explain", "profiles", "check", "schema", "compile", "import", "export")
+MODULES = {"import": "import_"}  # a word of Python names no module
 TAKE_COMMANDS = ("exec", "compile")
 REFUSED = 125
 
@@ -90,7 +91,7 @@ def load_verb(name: str) -> Verb:
     if name not in VERBS:
         attempt = did_you_mean(name, VERBS)
         raise UsageError(f"there is no verb {visible(name)}", attempt or f"one of {', '.join(VERBS)}")
-    module = f"sandboxer.cli.{name}"
+    module = f"sandboxer.cli.{MODULES.get(name, name)}"
     __import__(module)
     return sys.modules[module]
 

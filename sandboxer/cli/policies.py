@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterable
 
 from sandboxer.cli.options import Given, Option, UsageError, visible
+from sandboxer.errors import HostError, Problem
 from sandboxer.run.request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandboxer.export.notes import Note
 
 PROFILE_OPTIONS = (
     Option("--read", "PATH", repeatable=True, help="as in `sandboxer exec`"),
@@ -38,3 +45,47 @@ def print_json(data: object) -> None:
     import json
 
     print(json.dumps(data, indent=2))
+
+
+def write_whole(path: str, data: bytes, *, what: str, mode: int = 0o644) -> None:
+    """Write a file in one piece: whoever reads it sees the old one or the new one, and nothing stays behind of a failure.
+
+    what: how messages call it. Raises: HostError; also where the path is no file, such as a device, which would be replaced.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        if not stat.S_ISREG(_mode_of(path)):
+            why = "a file is written beside it and takes its place"
+            raise HostError(Problem(f"cannot write {what} to {path}: it is no file", why=why, attempt="standard output"))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise HostError(Problem(f"cannot write {what} to {path}: {error.strerror}")) from error
+
+
+def _mode_of(path: str) -> int:
+    """What stands there, links followed; a file where there is nothing yet."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return stat.S_IFREG
+
+
+def write_translation(given: Given, text: str, notes: Iterable[Note], *, what: str) -> None:
+    """Write a text to `--output` or to standard output, and its notes to standard error; with `--json` both as JSON."""
+    path = given.one("--output")
+    if path:
+        write_whole(path, text.encode(), what=what)
+    if given.has(JSON.flag):
+        print_json({"output": path or None, "text": None if path else text, "notes": [note.data() for note in notes]})
+        return
+    if not path:
+        sys.stdout.write(text)
+    for note in notes:
+        sys.stderr.writelines(visible(f"sandboxer: {line}" if line[:1] != " " else line) + "\n" for line in note.show())

@@ -276,10 +276,10 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Problem:
     return Problem(f"not YAML: {said}", where=place, why=error.context or "")
 
 
-def _decoded(data: bytes, file: str) -> str:
-    """The text of a file with plain newlines. Raises ProfileError for what no text of a profile may be."""
-    if len(data) > MAX_FILE_BYTES:
-        why = f"at most {MAX_FILE_BYTES} are read"
+def decoded(data: bytes, file: str, *, most_bytes: int = MAX_FILE_BYTES) -> str:
+    """The text of a file with plain newlines. Raises ProfileError for what is too long, or not UTF-8."""
+    if len(data) > most_bytes:
+        why = f"at most {most_bytes} are read"
         raise ProfileError(Problem(f"the file has {len(data)} bytes", where=Place(file), why=why))
     try:
         text = data.decode("utf-8")
@@ -309,7 +309,7 @@ def read_nodes(data: bytes, file: str, *, is_pure: bool = False) -> tuple[Node |
     file: how the file is called in messages. is_pure: use PyYAML's Python parser even where libyaml is there.
     """
     try:
-        text = _decoded(data, file)
+        text = decoded(data, file)
     except ProfileError as error:
         return None, error.problems
     lines = text.split("\n")

@@ -163,6 +163,10 @@ class Region:
         """What is known of `value & mask`, by the tests under this very mask."""
         return self._tests.get((index, mask), ((0, mask),))
 
+    def tests(self) -> tuple[tuple[int, int, Ranges], ...]:
+        """The tests (index, mask, ranges) that all calls in it pass, and no others do."""
+        return tuple((index, mask, ranges) for (index, mask), ranges in sorted(self._tests.items()))
+
     def witness(self, index: int) -> int:
         """A value of this argument that passes the tests on it."""
         found = find_value({mask: ranges for (at, mask), ranges in self._tests.items() if at == index})
