@@ -252,7 +252,8 @@ _HIGH = 0xFFFFFFFF << 32
 def upper_half_rule(rule: Rule) -> Rule | None:
     """The uses of a call in which an argument that the rule tests has an upper half that no compiler of C makes of a value.
 
-    The kernel drops that half. What a compiler leaves there is zero, or the sign. None if the rule tests no narrow argument.
+    The kernel drops that half. What a compiler leaves there is zero, or the sign. None if the rule tests no narrow argument. It
+    counts where the rule counts.
     """
     cases: list[Case] = []
     for argument in find_arguments(rule.call, ARCHITECTURES[0]) or ():
@@ -260,7 +261,7 @@ def upper_half_rule(rule: Rule) -> Rule | None:
             name = argument.name
             cases.append((Condition(name, _HIGH, ((1 << 32, _HIGH - (1 << 32)),)),))
             cases.append((Condition(name, 1 << 31, ((0, 0),)), Condition(name, _HIGH, ((_HIGH, _HIGH),))))
-    return Rule(rule.call, tuple(sorted(cases))) if cases else None
+    return Rule(rule.call, tuple(sorted(cases)), when=rule.when) if cases else None
 
 
 def answered(rule: Rule, answer: int, when: When) -> Rule:
