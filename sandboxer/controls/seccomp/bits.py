@@ -85,8 +85,8 @@ def intersection(one: Ranges, other: Ranges) -> Ranges:
 def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
     """A value that lies under each (mask, low, high) between low and high; None if there is none.
 
-    A range of one value fixes its bits. What is left is decided from the highest bit on: a bit decides for each choice whether the
-    value still runs along its low and its high end.
+    A range of one value settles its bits. What is left is decided from the highest bit on: a bit decides for each choice whether
+    the value still runs along its low and its high end.
     """
     fixed = settled = 0
     for mask, low, high in choices:

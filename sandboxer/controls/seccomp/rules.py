@@ -210,11 +210,14 @@ def overlaps(one: Rule, other: Rule) -> bool:
 
 def _parts_outside(region: Region, call: str, cases: Sequence[Case]) -> Iterator[Region]:
     """The parts of a region that none of the cases is about."""
-    if not cases:
-        yield region
-        return
-    for part in bits.without(region, _tests(call, cases[0])):
-        yield from _parts_outside(part, call, cases[1:])
+    tests = [_tests(call, case) for case in cases]
+    open_parts = [(region, 0)]
+    while open_parts:
+        part, at = open_parts.pop()
+        if at == len(tests):
+            yield part
+        else:
+            open_parts += ((smaller, at + 1) for smaller in bits.without(part, tests[at]))
 
 
 def includes(wide: Rule, narrow: Rule) -> bool:

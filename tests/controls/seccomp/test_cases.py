@@ -159,9 +159,7 @@ def test_negation_of_many_cases_is_refused_while_it_is_small() -> None:
 def test_negation_of_pairs_is_every_choice_of_one_side() -> None:
     cases = algebra.none_holds(CALL, alternatives(2))
     wanted = {
-        point
-        for point in itertools.product(range(3), range(10))
-        if not any(point == (number, number + 7) for number in range(2))
+        point for point in itertools.product(range(3), range(10)) if not any(point == (number, number + 7) for number in range(2))
     }
     found = {(a, b) for a in range(3) for b in range(10) if matches(Rule(CALL, cases), "x86_64", (a, b, 0, 0, 0, 0))}
     assert found == wanted

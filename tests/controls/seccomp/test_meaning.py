@@ -143,7 +143,9 @@ def answer(settings: Settings, call: str, *arguments: int, situation: Situation 
     return decide(settings.at(there), arch, NUMBERS[arch][call], (*arguments, *NO_ARGUMENTS[len(arguments) :]))
 
 
-MINE = "allow: [getpid, getuid, {socket: {family: 1}}, bpf]\ndeny: [getppid, {socket: {family: 1, type: 3}}]\nerrno: {EIO: [ptrace]}"
+MINE = (
+    "allow: [getpid, getuid, {socket: {family: 1}}, bpf]\ndeny: [getppid, {socket: {family: 1, type: 3}}]\nerrno: {EIO: [ptrace]}"
+)
 
 
 def test_group_but_some_calls_grants_the_rest() -> None:
@@ -333,7 +335,8 @@ def test_logged_grant_wins_over_a_plain_one_and_loses_to_a_deny() -> None:
 
 def test_errno_of_a_deny_goes_before_that_of_the_call() -> None:
     settings = meaning(
-        "allow: [execve, exit_group, bpf]\ndeny: [bpf, {bpf: {cmd: 5}, errno: EIO}]\nerrno: {ENOSYS: [bpf]}\ndefault_errno: EACCES"
+        "allow: [execve, exit_group, bpf]\ndeny: [bpf, {bpf: {cmd: 5}, errno: EIO}]\n"
+        "errno: {ENOSYS: [bpf]}\ndefault_errno: EACCES"
     )
     assert answer(settings, "bpf", 5) == bpf.RET_ERRNO | 5
     assert answer(settings, "bpf", 4) == bpf.RET_ERRNO | 38
@@ -341,7 +344,9 @@ def test_errno_of_a_deny_goes_before_that_of_the_call() -> None:
 
 
 def test_two_error_numbers_for_one_use_are_refused_with_both_places() -> None:
-    shown = error(f"{MINIMAL}\ndeny:\n  - {{bpf: {{cmd: {{le: 5}}}}, errno: EIO}}\n  - {{bpf: {{cmd: {{ge: 5}}}}, errno: EACCES}}")
+    shown = error(
+        f"{MINIMAL}\ndeny:\n  - {{bpf: {{cmd: {{le: 5}}}}, errno: EIO}}\n  - {{bpf: {{cmd: {{ge: 5}}}}, errno: EACCES}}"
+    )
     assert "bpf would answer two things" in shown
     assert "EACCES here and EIO in test.yaml:3:5" in shown
     assert "test.yaml:4:5" in shown
