@@ -85,9 +85,24 @@ def intersection(one: Ranges, other: Ranges) -> Ranges:
 def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
     """A value that lies under each (mask, low, high) between low and high; None if there is none.
 
-    From the highest bit on: a bit decides for each choice whether the value still runs along its low and its high end.
+    A range of one value settles its bits. What is left is decided from the highest bit on: a bit decides for each choice whether
+    the value still runs along its low and its high end.
     """
-    masks = [mask for mask, _, _ in choices]
+    fixed = settled = 0
+    for mask, low, high in choices:
+        if low == high:
+            if (settled ^ low) & fixed & mask:
+                return None
+            fixed, settled = fixed | mask, settled | low
+    open_choices = []
+    for mask, low, high in choices:
+        if mask & ~fixed:
+            open_choices.append((mask, low, high))
+        elif not low <= settled & mask <= high:
+            return None
+    if not open_choices:
+        return settled
+    masks = [mask for mask, _, _ in open_choices]
     top = max(masks).bit_length()
     dead: set[tuple[int, tuple[tuple[bool, bool], ...]]] = set()
 
@@ -97,9 +112,10 @@ def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
         if (at, edges) in dead:
             return None
         bit = 1 << at
-        for wanted in (0, bit) if any(mask & bit for mask in masks) else (0,):
+        wanted_bits = (settled & bit,) if fixed & bit or not any(mask & bit for mask in masks) else (0, bit)
+        for wanted in wanted_bits:
             following = []
-            for (mask, low, high), (on_low, on_high) in zip(choices, edges, strict=True):
+            for (mask, low, high), (on_low, on_high) in zip(open_choices, edges, strict=True):
                 seen = wanted & mask
                 if (on_low and seen < low & bit) or (on_high and seen > high & bit):
                     break
@@ -111,13 +127,34 @@ def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
         dead.add((at, edges))
         return None
 
-    return find(top - 1, ((True, True),) * len(choices), 0)
+    return find(top - 1, ((True, True),) * len(open_choices), settled)
+
+
+def _together(masks: Iterable[int]) -> list[list[int]]:
+    """The masks in groups; those of two groups have no bit in common."""
+    groups: list[tuple[int, list[int]]] = []
+    for mask in masks:
+        joined, members = mask, [mask]
+        for bits, others in groups:
+            if bits & mask:
+                joined, members = joined | bits, members + others
+        groups = [(bits, others) for bits, others in groups if not bits & mask]
+        groups.append((joined, members))
+    return [members for _, members in groups]
 
 
 def find_value(tests: Mapping[int, Ranges]) -> int | None:
     """A value that passes every test (mask -> ranges, normal under it), or None if there is none."""
-    if not tests:
-        return 0
+    found = 0
+    for masks in _together(tests):
+        value = _value_under({mask: tests[mask] for mask in masks})
+        if value is None:
+            return None
+        found |= value
+    return found
+
+
+def _value_under(tests: Mapping[int, Ranges]) -> int | None:
     if not all(tests.values()):
         return None
     if len(tests) == 1:
@@ -154,8 +191,9 @@ class Region:
         if left == known:
             return self
         made = Region({**self._tests, (index, mask): left})
-        same = {other: found for (at, other), found in made._tests.items() if at == index}
-        if len(same) > 1 and find_value(same) is None:
+        masks = (other for at, other in made._tests if at == index)
+        touching = next(group for group in _together(masks) if mask in group)
+        if len(touching) > 1 and _value_under({other: made._tests[index, other] for other in touching}) is None:
             return None
         return made
 

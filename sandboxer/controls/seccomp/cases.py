@@ -40,13 +40,16 @@ def _joined(one: Case, other: Case) -> Case | None:
 
 def _tidy(call: str, cases: Iterable[Case]) -> Cases:
     """Without the impossible, and without a case all conditions of which another one has too."""
-    found = sorted({case for case in cases if len(case) < 2 or is_possible(call, case)}, key=lambda case: (len(case), case))
     kept: list[Case] = []
-    for case in found:
-        if not any(set(wide) <= set(case) for wide in kept):
-            kept.append(case)
-    if len(kept) > MAX_CASES:
-        raise TooManyCases(f"{len(kept)} alternatives; a rule may have {MAX_CASES}")
+    known: list[frozenset[Condition]] = []
+    for case in sorted(set(cases), key=lambda case: (len(case), case)):
+        conditions = frozenset(case)
+        if any(wide <= conditions for wide in known) or (len(case) > 1 and not is_possible(call, case)):
+            continue
+        if len(kept) == MAX_CASES:  # here, and not at the end: of thousands, all pairs would be compared
+            raise TooManyCases(f"more than {MAX_CASES} alternatives; a rule may have {MAX_CASES}")
+        kept.append(case)
+        known.append(conditions)
     return _merged(kept)
 
 

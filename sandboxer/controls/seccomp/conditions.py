@@ -102,14 +102,20 @@ class _Reader:
             fail(node, f"expected a list of values that is not empty, found {kind_of(node)}")
         return [(item, self.value(item)) for item in node.items]
 
-    def flags(self, node: Node) -> int:
+    def flags(self, node: Node, mask: int) -> int:
         """The flags of a list, joined."""
-        mask = 0
+        found = 0
         for item, value in self.values(node):
             if value == 0:
                 fail(item, "0 has no bits that could be set or clear")
-            mask |= value
-        return mask
+            self.check_mask(item, value, mask)
+            found |= value
+        return found
+
+    def check_mask(self, node: Node, value: int, mask: int) -> None:
+        """Refuse bits at which a mask around them does not look."""
+        if mask and value & ~mask:
+            fail(node, f"{value:#x} has bits outside of the mask {mask:#x}", why="they are not looked at")
 
     def one_of(self, node: Node, mask: int, ranges: tuple[tuple[int, int], ...]) -> Cases:
         """The argument under the mask is in the ranges."""
@@ -140,34 +146,35 @@ class _Reader:
             fail(node, f"expected a list of conditions that is not empty, found {kind_of(node)}")
         return algebra.some_hold(self.call, *(self.condition(item, mask) for item in node.items))
 
-    def none_of(self, node: Node, _: int) -> Cases:
+    def none_of(self, node: Node, mask: int) -> Cases:
         """None of these flags is set."""
-        return self.one_of(node, self.flags(node), ((0, 0),))
+        return self.one_of(node, self.flags(node, mask), ((0, 0),))
 
-    def any_of(self, node: Node, _: int) -> Cases:
+    def any_of(self, node: Node, mask: int) -> Cases:
         """Some of these flags is set."""
-        flags = self.flags(node)
+        flags = self.flags(node, mask)
         return self.one_of(node, flags, ((1, flags),))
 
-    def all_of(self, node: Node, _: int) -> Cases:
+    def all_of(self, node: Node, mask: int) -> Cases:
         """All of these flags are set."""
-        flags = self.flags(node)
+        flags = self.flags(node, mask)
         return self.one_of(node, flags, ((flags, flags),))
 
-    def only(self, node: Node, _: int) -> Cases:
+    def only(self, node: Node, mask: int) -> Cases:
         """No other flag is set."""
-        others = self.argument.mask & ~self.flags(node)
+        others = (mask or self.argument.mask) & ~self.flags(node, mask)
         return self.one_of(node, others, ((0, 0),)) if others else algebra.EVERY
 
-    def masked(self, node: Node, _: int) -> Cases:
+    def masked(self, node: Node, mask: int) -> Cases:
         """[mask, value] or [mask, condition]."""
         if not isinstance(node, Sequence) or len(node.items) != 2:
             count = f"{len(node.items)} values" if isinstance(node, Sequence) else kind_of(node)
             fail(node, f"expected [mask, value], found {count}")
-        mask = self.value(node.items[0])
-        if mask == 0:
+        inner = self.value(node.items[0])
+        if inner == 0:
             fail(node.items[0], "a mask of 0 looks at nothing", attempt="leave this argument out")
-        return self.condition(node.items[1], mask)
+        self.check_mask(node.items[0], inner, mask)
+        return self.condition(node.items[1], inner)
 
     def is_in_range(self, node: Node, mask: int) -> Cases:
         """[low, high], both included."""

@@ -19,7 +19,7 @@ from sandboxer.controls.parse import did_you_mean, fail, text
 from sandboxer.controls.seccomp import cases as algebra
 from sandboxer.controls.seccomp.cases import Cases
 from sandboxer.controls.seccomp.rules import Argument
-from sandboxer.controls.seccomp.values import check_pointer, find_word, fitted, read_number
+from sandboxer.controls.seccomp.values import check_pointer, find_word, read_number
 from sandboxer.model.node import Node, Scalar
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z_]\w*|-?(?:0x[0-9a-fA-F]+|[0-9]+))|(?P<sign>\|\||&&|[=!<>]=|[<>|&!~(){},]))")
@@ -128,10 +128,10 @@ class _Parser:
 
     def term(self) -> _Value:
         """A word, a term in parentheses, or one with a sign ahead."""
+        token, at = self.take()
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            self.wrong(f"nested deeper than {_MAX_DEPTH} levels", self.tokens[self.at][1])
-        token, at = self.take()
+            self.wrong(f"nested deeper than {_MAX_DEPTH} levels", at)
         match token:
             case "(":
                 found = self.operation(0)
@@ -192,8 +192,8 @@ class _Parser:
         """A constant as a value of an argument."""
         for word, at in number.words:
             find_word(self.spot(at), word, self.call, argument)
-        at = number.words[0][1] if number.words else 0
-        return fitted(self.spot(at), str(number.value), number.value, argument)
+        # Every word fits, so nothing is lost: what ~ sets above the argument is no part of it.
+        return number.value & argument.mask
 
     def compared(self, sign: str, left: _Value, right: _Value, at: int) -> _Truth:
         """A comparison of an argument with a constant."""

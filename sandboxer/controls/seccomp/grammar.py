@@ -71,8 +71,9 @@ def parse_rule(node: Node, *, is_grant: bool = True) -> Rule | Group:
     if key.text.startswith("@"):
         return Group(_parse_group(key), _parse_exceptions(key, value), options.answer, options.when)
     call = parse_call(key)
-    if not isinstance(value, Mapping) or (not value.entries and options == _Options()):
-        what = f"expected the arguments of {call} as a mapping, found {kind_of(value)}"
+    if not isinstance(value, Mapping) or (not value.entries and len(node.entries) == 1):
+        found = "an empty one" if isinstance(value, Mapping) else kind_of(value)
+        what = f"expected the arguments of {call} as a mapping, found {found}"
         fail(value, what, attempt=f"{call} alone for every use")
     if not value.entries:
         return Rule(call, answer=options.answer, when=options.when)

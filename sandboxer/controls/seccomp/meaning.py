@@ -147,6 +147,8 @@ class _Expansion:
     answers: list[tuple[Answer, Place]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     entered: set[str] = field(default_factory=set)
+    path: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()  # the path on which a group with changes stands
 
     def take(self, section: Section, group: str = "") -> None:
         """Take a section in; a group that is granted brings its denies and answers with it."""
@@ -164,13 +166,22 @@ class _Expansion:
 
     def _enter(self, name: str, place: Place) -> None:
         found = self._find(name, place)
-        if found is not None and name not in self.entered:
+        if name in self.above:
+            why = "what it leaves out, answers or is conditioned on would have to be found in what it means"
+            self._blame(Problem(f"@{name} stands in itself, with changes", where=place, why=why))
+        elif found is not None and name not in self.entered:
             self.entered.add(name)
+            self.path, around = (*self.path, name), self.path
             self.take(found, name)
+            self.path = around
+
+    def _blame(self, problem: Problem) -> None:
+        if repr(problem) not in map(repr, self.problems):
+            self.problems.append(problem)
 
     def _edit(self, group: Group, place: Place) -> None:
         """Take in a group with changes: its own denies and answers come along, its grants without what is left out."""
-        inner = _Expansion(self.scope, problems=self.problems)
+        inner = _Expansion(self.scope, problems=self.problems, above=(*self.above, *self.path))
         inner._enter(group.name, place)
         for item in inner.grants:
             if item.rule.call not in group.but:
@@ -191,9 +202,7 @@ class _Expansion:
         if found is None:
             near = did_you_mean(name, self.scope.groups)
             why = "a group is a file in policies/syscalls/"
-            problem = Problem(f"unknown group of system calls @{name}", where=place, why=why, attempt=near)
-            if repr(problem) not in map(repr, self.problems):
-                self.problems.append(problem)
+            self._blame(Problem(f"unknown group of system calls @{name}", where=place, why=why, attempt=near))
         return found
 
     def _rules_of(self, item: Said) -> Iterator[Statement]:

@@ -62,9 +62,15 @@ def strictest(answers: Iterable[int]) -> int:
 
 # ── the same for whole regions of arguments ───────────────────────────────────────────────────────────────────────────
 
+MAX_PARTS = 1 << 13
+
+
+class TooManyParts(Exception):
+    """The rules about a call, whose name is the text, take its uses apart into more parts than can be looked at."""
+
 
 def answers_in(settings: Settings, call: str, arch: str, region: Region) -> Iterator[tuple[Region, int]]:
-    """The region taken apart into parts of one answer each, by the same rules."""
+    """The region taken apart into parts of one answer each, by the same rules. Raises TooManyParts."""
     refused = bpf.RET_ERRNO | settings.errno_of(call)
     parts: list[tuple[Region, list[int]]] = [(region, [])]
     for wall in settings.walls:
@@ -87,6 +93,8 @@ def _first_answers(
         inside = (bits.within(part, tests) for part in left)
         yield from ((part, answer) for part in inside if part is not None)
         left = [smaller for part in left for smaller in bits.without(part, tests)]
+        if len(left) > MAX_PARTS:
+            raise TooManyParts(call)
         if not left:
             return
     yield from ((part, refused) for part in left)

@@ -210,11 +210,14 @@ def overlaps(one: Rule, other: Rule) -> bool:
 
 def _parts_outside(region: Region, call: str, cases: Sequence[Case]) -> Iterator[Region]:
     """The parts of a region that none of the cases is about."""
-    if not cases:
-        yield region
-        return
-    for part in bits.without(region, _tests(call, cases[0])):
-        yield from _parts_outside(part, call, cases[1:])
+    tests = [_tests(call, case) for case in cases]
+    open_parts = [(region, 0)]
+    while open_parts:
+        part, at = open_parts.pop()
+        if at == len(tests):
+            yield part
+        else:
+            open_parts += ((smaller, at + 1) for smaller in bits.without(part, tests[at]))
 
 
 def includes(wide: Rule, narrow: Rule) -> bool:
@@ -252,7 +255,8 @@ _HIGH = 0xFFFFFFFF << 32
 def upper_half_rule(rule: Rule) -> Rule | None:
     """The uses of a call in which an argument that the rule tests has an upper half that no compiler of C makes of a value.
 
-    The kernel drops that half. What a compiler leaves there is zero, or the sign. None if the rule tests no narrow argument.
+    The kernel drops that half. What a compiler leaves there is zero, or the sign. None if the rule tests no narrow argument. It
+    counts where the rule counts.
     """
     cases: list[Case] = []
     for argument in find_arguments(rule.call, ARCHITECTURES[0]) or ():
@@ -260,7 +264,7 @@ def upper_half_rule(rule: Rule) -> Rule | None:
             name = argument.name
             cases.append((Condition(name, _HIGH, ((1 << 32, _HIGH - (1 << 32)),)),))
             cases.append((Condition(name, 1 << 31, ((0, 0),)), Condition(name, _HIGH, ((_HIGH, _HIGH),))))
-    return Rule(rule.call, tuple(sorted(cases))) if cases else None
+    return Rule(rule.call, tuple(sorted(cases)), when=rule.when) if cases else None
 
 
 def answered(rule: Rule, answer: int, when: When) -> Rule:

@@ -8,17 +8,25 @@ Every stack is proven equal to the rules before anybody sees it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp.compiler import proof
-from sandboxer.controls.seccomp.compiler.diagram import LATE_CALLS, Forge, replaced, single_calls, whole_diagram
+from sandboxer.controls.seccomp.compiler.diagram import (
+    LATE_CALLS,
+    Diagram,
+    Forge,
+    TooManyNodes,
+    replaced,
+    single_calls,
+    whole_diagram,
+)
 from sandboxer.controls.seccomp.compiler.emit import Weigh, emit
 from sandboxer.controls.seccomp.compiler.program import Program, decode, encode
-from sandboxer.controls.seccomp.meaning import Settings, Wall
-from sandboxer.controls.seccomp.reference import strictest
+from sandboxer.controls.seccomp.meaning import Settings, Statement, Wall
+from sandboxer.controls.seccomp.reference import TooManyParts, strictest
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.place import Place
 
@@ -50,9 +58,10 @@ def compile_stack(settings: Settings, arch: str, *, is_watched: bool = False) ->
     walls that does so, and a small one after it that answers for the calls by which the listener is set up.
     Raises: ProfileError if the rules do not fit; HostError as the libseccomp backend does; InternalError if the proof fails.
     """
+    _check_masks(settings)
     if is_watched:
         filters = tuple(_watched(settings, arch))
-        proof.check_proof(settings, arch, [decode(item.program) for item in filters], _asked_of)
+        _prove(settings, arch, filters, _asked_of)
         return filters
     if settings.backend == "libseccomp":
         from sandboxer.controls.seccomp.libseccomp.backend import compile_walls
@@ -61,8 +70,21 @@ def compile_stack(settings: Settings, arch: str, *, is_watched: bool = False) ->
         filters = tuple(Filter(purpose, program, wall.place) for purpose, program, wall in made)
     else:
         filters = tuple(_own(settings, arch))
-    proof.check_proof(settings, arch, [decode(item.program) for item in filters])
+    _prove(settings, arch, filters)
     return filters
+
+
+def _prove(settings: Settings, arch: str, filters: Sequence[Filter], change: proof.Change = proof.as_said) -> None:
+    try:
+        proof.check_proof(settings, arch, [decode(item.program) for item in filters], change)
+    except TooManyParts as error:
+        (call,) = error.args
+        why = "a filter is proven before it is used, and of these too many combinations would have to be looked at"
+        attempt = "fewer cases that look at several arguments or masks"
+        place = min(item.place for item in _statements(settings.walls) if item.rule.call == call)
+        raise ProfileError(
+            Problem(f"the rules about {call} are too many to be proven", where=place, why=why, attempt=attempt)
+        ) from error
 
 
 def _own(settings: Settings, arch: str) -> Iterator[Filter]:
@@ -103,28 +125,40 @@ def _fitting(
     also: Sequence[Wall] = (),
 ) -> Iterator[Program]:
     """The filter of these walls, or as many as it takes, each of which lets pass what another one decides."""
-    program = emit(whole_diagram(Forge(), settings, walls, arch, passed, also), weigh)
-    if len(program) <= bpf.MAX_INSTRUCTIONS:
+    program = _emitted(lambda: whole_diagram(Forge(), settings, walls, arch, passed, also), weigh)
+    if program is not None and len(program) <= bpf.MAX_INSTRUCTIONS:
         yield program
         return
     tested = _calls_by_weight(walls, passed)
     half = _half(tested)
     rest = [call for call in tested if call not in half]
     if not half or not rest:
-        raise _too_long(len(program), walls[0].place)
+        raise _too_long(program, walls, tuple(tested))
     # The last one of a stack is the one that speaks for the calls that load it.
     yield from _fitting(settings, walls, arch, weigh, passed=(*passed, *rest, *LATE_CALLS))
     yield from _fitting(settings, walls, arch, weigh, passed=(*passed, *half), also=also)
 
 
+def _emitted(make: Callable[[], Diagram], weigh: Weigh) -> Program | None:
+    """The program of a diagram, or None where that grows beyond all that a program could be."""
+    try:
+        return emit(make(), weigh)
+    except TooManyNodes:
+        return None
+
+
+def _statements(walls: Sequence[Wall]) -> Iterator[Statement]:
+    for wall in walls:
+        yield from (*(wall.grants or ()), *wall.denies)
+
+
 def _calls_by_weight(walls: Sequence[Wall], passed: Sequence[str]) -> dict[str, int]:
     """Calls that rules look into, but for those that are let pass, and how many ranges the rules have; the most first."""
     found: dict[str, int] = {}
-    for wall in walls:
-        for item in (*(wall.grants or ()), *wall.denies):
-            if not item.rule.is_whole and item.rule.call not in passed:
-                ranges = sum(len(condition.ranges) for case in item.rule.cases for condition in case)
-                found[item.rule.call] = found.get(item.rule.call, 0) + ranges
+    for item in _statements(walls):
+        if not item.rule.is_whole and item.rule.call not in passed:
+            ranges = sum(len(condition.ranges) for case in item.rule.cases for condition in case)
+            found[item.rule.call] = found.get(item.rule.call, 0) + ranges
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -139,13 +173,34 @@ def _half(weights: dict[str, int]) -> tuple[str, ...]:
     return tuple(half)
 
 
-def _too_long(count: int, place: Place) -> ProfileError:
-    why = f"it would have {count} instructions, and the kernel takes {bpf.MAX_INSTRUCTIONS}"
+def _too_long(program: Program | None, walls: Sequence[Wall], calls: Sequence[str]) -> ProfileError:
+    """The refusal of a filter. program: None if it was never written. calls: those that rules look into."""
+    places = [item.place for item in _statements(walls) if not item.rule.is_whole and item.rule.call in calls]
+    count = f"{len(program)} instructions" if program else "more instructions than anybody could count"
     return ProfileError(
         Problem(
-            "the rules about one system call are too many for a filter", where=place, why=why, attempt="fewer values in the rules"
+            f"the rules about {calls[0] if len(calls) == 1 else 'system calls'} are too many for a filter",
+            where=min(places, default=walls[0].place),
+            why=f"it would have {count}, and the kernel takes {bpf.MAX_INSTRUCTIONS}",
+            attempt="fewer values in the rules, and fewer that look at several arguments or masks",
         )
     )
+
+
+_MAX_MASKS = 64
+
+
+def _check_masks(settings: Settings) -> None:
+    """Refuse a call of which rules look at more masks than a filter can ask for one after the other."""
+    looks: dict[str, set[tuple[str, int]]] = {}
+    for item in _statements(settings.walls):
+        found = looks.setdefault(item.rule.call, set())
+        found |= {(condition.argument, condition.mask) for case in item.rule.cases for condition in case}
+        if len(found) > _MAX_MASKS:
+            why = f"a filter may look at {_MAX_MASKS} of them, one after the other"
+            raise ProfileError(
+                Problem(f"the rules about {item.rule.call} look at too many different masks", where=item.place, why=why)
+            )
 
 
 # ── a watched stack ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,14 +222,17 @@ def _watched(settings: Settings, arch: str) -> Iterator[Filter]:
     """One filter that asks about every refused call, for a process has one listener; and one for the calls that it lets pass."""
     own = settings.walls[0]
     late = (*LATE_CALLS, *HANDED_OVER)
-    forge = Forge()
-    diagrams = [whole_diagram(forge, settings, [wall], arch, late) for wall in settings.walls]
-    merged = diagrams[0]
-    for diagram in diagrams[1:]:
-        merged = forge.joined(merged, diagram, lambda a, b: strictest((a, b)))
-    asking = emit(replaced(forge, merged, asked), weigher(settings, arch))
-    if len(asking) > bpf.MAX_INSTRUCTIONS:
-        raise _too_long(len(asking), own.place)
+
+    def merged() -> Diagram:
+        forge = Forge()
+        found, *others = [whole_diagram(forge, settings, [wall], arch, late) for wall in settings.walls]
+        for other in others:
+            found = forge.joined(found, other, lambda a, b: strictest((a, b)))
+        return replaced(forge, found, asked)
+
+    asking = _emitted(merged, weigher(settings, arch))
+    if asking is None or len(asking) > bpf.MAX_INSTRUCTIONS:
+        raise _too_long(asking, settings.walls, tuple(_calls_by_weight(settings.walls, late)))
     answering = emit(single_calls(Forge(), settings, arch, late))
     yield Filter("ask about what is refused", encode(asking), own.place, is_watched=True)
     yield Filter(f"answer for {', '.join(late)}", encode(answering), own.place)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandboxer.controls.seccomp.rules import Answer, Condition, Group, Rule
+from sandboxer.abi import bpf
+from sandboxer.controls.seccomp.rules import Answer, Condition, Group, Rule, When
 from sandboxer.errors import ProfileError
 from tests.controls.seccomp.filters import section
 
@@ -72,7 +73,7 @@ def test_rules_that_say_the_same_are_equal() -> None:
         ("allow: [{execve: {filename: {none_of: [1]}}}]", "filename is a pointer"),
         ('allow: [{"@network": {family: 1}}]', "a group has no arguments"),
         ('allow: ["@Net work"]', "cannot name a group"),
-        ("allow: [{socket: {}}]", "expected the arguments of socket as a mapping"),
+        ("allow: [{socket: {}}]", "expected the arguments of socket as a mapping, found an empty one"),
         ("allow: [{socket: {family: 1}, read: {fd: 1}}]", "found a mapping of 2 names"),
         ("allow: read", "expected a list of rules, found a text"),
         ("errno: {EPRM: [read]}", "unknown error number 'EPRM'"),
@@ -106,3 +107,94 @@ def test_rule_with_too_many_combinations_is_refused() -> None:
 def test_answers_are_read_for_calls_and_groups() -> None:
     said = section('errno: {ENOSYS: [clone3, "@io-uring"], EACCES: [bpf]}').values("errno")
     assert said == (Answer(38, "clone3"), Answer(38, "@io-uring"), Answer(13, "bpf"))
+
+
+# ── options ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deny(text: str) -> object:
+    return section(f"deny: [{text}]").values("deny")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{getpid: {}, action: allow}", Rule("getpid")),
+        ("{getpid: {}, action: log}", Rule("getpid", answer=bpf.RET_LOG)),
+        ("{action: log, getpid: {}}", Rule("getpid", answer=bpf.RET_LOG)),
+        ('{"@net": {}, action: log}', Group("net", answer=bpf.RET_LOG)),
+        ('{"@net": {but: [bind, accept, bind]}}', Group("net", ("accept", "bind"))),
+        ("{getpid: {}, when: {arch: x86_64}}", Rule("getpid", when=When(("x86_64",)))),
+        ("{getpid: {}, when: {arch: [riscv64, aarch64, riscv64]}}", Rule("getpid", when=When(("aarch64", "riscv64")))),
+        ('{getpid: {}, when: {kernel: [">=5.8", "<6.10"]}}', Rule("getpid", when=When(kernel=((5, 8), (6, 10))))),
+        ('{getpid: {}, when: {kernel: ">= 5.8"}}', Rule("getpid", when=When(kernel=((5, 8), (0, 0))))),
+        ("{getpid: {}, when: {capability: [CHOWN, CAP_KILL]}}", Rule("getpid", when=When(held=0b100001))),
+        ("{getpid: {}, when: {no_capability: CAP_CHECKPOINT_RESTORE}}", Rule("getpid", when=When(unheld=1 << 40))),
+    ],
+)
+def test_options_of_a_grant_are_read(text: str, expected: object) -> None:
+    assert rule(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("{bpf: {}, action: errno}", -1),
+        ("{bpf: {}, action: kill_process}", bpf.RET_KILL_PROCESS),
+        ("{bpf: {}, action: kill_thread}", bpf.RET_KILL_THREAD),
+        ("{bpf: {}, action: trap}", bpf.RET_TRAP),
+        ("{bpf: {}, action: notify}", bpf.RET_USER_NOTIF),
+        ("{bpf: {}, errno: EIO}", bpf.RET_ERRNO | 5),
+        ("{bpf: {}, action: errno, errno: EIO}", bpf.RET_ERRNO | 5),
+    ],
+)
+def test_options_of_a_deny_are_read(text: str, answer: int) -> None:
+    assert deny(text) == Rule("bpf", answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("allow: [{getpid: {}, action: kill_process}]", "'kill_process' is no action of `allow`"),
+        ("allow: [{getpid: {}, action: lgo}]", "'lgo' is no action of `allow`"),
+        ("allow: [{getpid: {}, errno: EIO}]", "an allowed call answers for itself"),
+        ("deny: [{getpid: {}, action: log}]", "'log' is no action of `deny`"),
+        ("deny: [{getpid: {}, action: allow}]", "'allow' is no action of `deny`"),
+        ("deny: [{getpid: {}, action: trap, errno: EIO}]", "trap answers no errno"),
+        ("deny: [{getpid: {}, errno: EOI}]", "unknown error number 'EOI'"),
+        ("deny: [{getpid: {}, errno: 5}]", "unknown error number '5'"),
+        ("deny: [{errno: EIO}]", "found a mapping of 0 names"),
+        ("allow: [{getpid: 1, action: log}]", "expected the arguments of getpid as a mapping, found a number"),
+        ("allow: [{getpid: {}, when: {}}]", "expected conditions as in {arch: x86_64}"),
+        ("allow: [{getpid: {}, when: x86_64}]", "expected conditions as in {arch: x86_64}"),
+        ("allow: [{getpid: {}, when: {cpu: x86_64}}]", "unknown condition 'cpu'"),
+        ("allow: [{getpid: {}, when: {arch: i386}}]", "unknown architecture 'i386'"),
+        ("allow: [{getpid: {}, when: {arch: []}}]", "an empty list holds for nothing"),
+        ("allow: [{getpid: {}, when: {capability: []}}]", "an empty list holds for nothing"),
+        ("allow: [{getpid: {}, when: {capability: CAP_CHWON}}]", "unknown capability 'CAP_CHWON'"),
+        ('allow: [{getpid: {}, when: {kernel: "5.8"}}]', "'5.8' says nothing about a kernel"),
+        ('allow: [{getpid: {}, when: {kernel: ">5.8"}}]', "'>5.8' says nothing about a kernel"),
+        ('allow: [{getpid: {}, when: {kernel: ">=5"}}]', "'>=5' says nothing about a kernel"),
+        ('allow: [{getpid: {}, when: {kernel: ">=5.8.1"}}]', "'>=5.8.1' says nothing about a kernel"),
+        ('allow: [{getpid: {}, when: {kernel: [">=6.1", "<6.1"]}}]', "no kernel fulfils this"),
+        ('allow: [{"@net": {but: []}}]', "expected a list of calls that is not empty"),
+        ('allow: [{"@net": {but: bind}}]', "expected a list of calls that is not empty"),
+        ('allow: [{"@net": {but: [bnid]}}]', "unknown system call 'bnid'"),
+        ('allow: [{"@net": bind}]', "expected {but: [call, ...]} for @net"),
+        ("errno: {EIO: [{getpid: {}, action: log}]}", "an answer is for a call or a group, without options"),
+        ('errno: {EIO: [{"@net": {but: [bind]}}]}', "an answer is for a call or a group, without options"),
+        ("frequency: {raed: 1}", "unknown system call 'raed'"),
+        ("frequency: {read: -1}", "-1 is out of range"),
+        ("frequency: {read: many}", "expected a whole number"),
+        ("frequency: [read]", "expected a mapping of calls to counts"),
+        ("strict: 1", "expected true or false"),
+    ],
+)
+def test_wrong_option_is_refused_with_the_reason(text: str, what: str) -> None:
+    assert what in error(text)
+
+
+def test_all_wrong_counts_are_said_at_once() -> None:
+    shown = error("frequency: {raed: 1, read: -1, write: 2}")
+    assert "raed" in shown
+    assert "-1 is out of range" in shown

@@ -16,6 +16,7 @@ from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.rules import Condition, Rule, find_arguments
 from sandboxer.controls.seccomp.words import show_rule
+from sandboxer.errors import ProfileError
 from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import MINIMAL, meaning, programs
 
@@ -123,6 +124,95 @@ def test_seccomp_allowed_in_part_stays_so() -> None:
 
 def test_compilation_is_the_same_every_time() -> None:
     assert programs(meaning(APPLICATION)) == programs(meaning(APPLICATION))
+
+
+# ── rules that do not fit ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def many_values(count: int, values: int = 200, arch: str = "x86_64") -> list[tuple[str, int, str]]:
+    """(call, index, rule) for calls with an argument of 32 bits that may have so many values, none next to another."""
+    found: list[tuple[str, int, str]] = []
+    for call in sorted(NUMBERS[arch]):
+        narrow = [argument for argument in find_arguments(call, arch) or () if argument.bits == 32]
+        if narrow and call not in ("execve", "exit_group", "seccomp") and len(found) < count:
+            listed = ", ".join(str(7 * number + len(found)) for number in range(values))
+            found.append((call, narrow[0].index, f"{{{call}: {{{narrow[0].name}: {{in: [{listed}]}}}}}}"))
+    return found
+
+
+@pytest.mark.parametrize(("count", "arch"), [(20, "x86_64"), (26, "aarch64")])
+def test_rules_that_fill_several_filters_are_split_and_proven(count: int, arch: str) -> None:
+    """One call is decided in one of the filters, and every filter has what all of them need: foreign, unknown, not listed."""
+    rows = many_values(count, arch=arch)
+    found = meaning(f"allow: [execve, exit_group, {', '.join(rule for _, _, rule in rows)}]\ndeny: [{{seccomp: {{op: 1}}}}]")
+    stack = programs(found, arch)
+    assert len(stack) > 1
+    assert all(len(program) // 8 <= bpf.MAX_INSTRUCTIONS for program in stack)
+    native = bpf.AUDIT_ARCH[arch]
+    for at, (call, index, _) in enumerate(rows):
+        for value, expected in (
+            (7 * 199 + at, bpf.RET_ALLOW),
+            (7 * 199 + at + 1, bpf.RET_ERRNO | 1),
+            (7 * 200 + at, bpf.RET_ERRNO | 1),
+        ):
+            arguments = tuple(value | HIGH if position == index else 0 for position in range(6))
+            assert run_stack(stack, Call(NUMBERS[arch][call], arguments, native)).value == expected
+    for program in stack:
+        assert run_stack([program], Call(NUMBERS[arch]["execve"], arch=native)).is_allowed
+        assert run_stack([program], Call(NUMBERS[arch]["getppid"], arch=native)).errno == 1
+        assert run_stack([program], Call(1000, arch=native)).errno == 38
+        assert run_stack([program], Call(1, arch=bpf.AUDIT_ARCH["i386"])).value == bpf.RET_KILL_PROCESS
+    late = Call(NUMBERS[arch]["seccomp"], (1,), native)
+    assert run_stack(stack, late).errno == 1
+    assert run_stack(stack[:-1], late).is_allowed
+
+
+def test_layer_that_fills_several_filters_is_split_too() -> None:
+    rules = ", ".join(rule for _, _, rule in many_values(20))
+    found = meaning("allow: [execve, exit_group, accept4, getpid]", f"allow: [execve, exit_group, getpid, {rules}]")
+    stack = programs(found)
+    assert len(stack) > 2
+    call, index, _ = next(row for row in many_values(20) if row[0] == "accept4")
+    at = [row[0] for row in many_values(20)].index(call)
+    passed = tuple(7 + at if position == index else 0 for position in range(6))
+    assert answer(stack, NUMBER[call], *passed) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER[call], *(value + 1 for value in passed)) == bpf.RET_ERRNO | 1
+    assert answer(stack, NUMBER["getpid"]) == bpf.RET_ALLOW
+    assert answer(stack, NUMBER["getuid"]) == bpf.RET_ERRNO | 1
+
+
+def refusal(text: str) -> str:
+    found = meaning(text)
+    with pytest.raises(ProfileError) as caught:
+        programs(found)
+    return str(caught.value)
+
+
+def test_rules_about_one_call_that_fill_a_filter_are_refused_with_their_place() -> None:
+    flags = [f"{{ioctl: {{cmd: {{masked: [{1 << bit}, 0]}}, arg: {{masked: ['{1 << bit}', 0]}}}}}}" for bit in range(12)]
+    shown = refusal("\n  - ".join(["allow: [execve, exit_group, ioctl]\ndeny:", "ptrace", *flags]))
+    assert "the rules about ioctl are too many for a filter" in shown
+    assert "test.yaml:4:5" in shown
+    assert "the kernel takes 4096" in shown
+
+
+def test_masks_without_end_are_refused_and_a_few_are_not() -> None:
+    def masked(count: int) -> str:
+        return ", ".join(f"{{socket: {{family: {{masked: [{2 * number + 3}, 1]}}}}}}" for number in range(count))
+
+    assert programs(meaning(f"allow: [execve, exit_group, {masked(64)}]"))
+    assert "socket look at too many different masks" in refusal(f"allow: [execve, exit_group, {masked(65)}]")
+
+
+def test_combinations_that_no_proof_can_walk_are_refused_and_a_few_are_not() -> None:
+    def pairs(count: int) -> str:
+        said = " || ".join(f"(arg & {1 << 2 * bit} && arg & {2 << 2 * bit})" for bit in range(count))
+        return f"{{ioctl: {{expr: '{said}'}}}}"
+
+    assert programs(meaning(f"allow: [execve, exit_group, {pairs(6)}]"))
+    shown = refusal(f"allow: [execve, exit_group, {pairs(16)}]")
+    assert "the rules about ioctl are too many to be proven" in shown
+    assert "test.yaml:1:29" in shown
 
 
 # ── random rules ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -43,8 +43,16 @@ Piece = tuple[int, Diagram]
 """(where a range begins, what it leads to); the next piece's begin ends it."""
 
 
+MAX_NODES = 1 << 16
+"""Many times what fills a filter. Tests that share no bit can ask for a node for every combination of them."""
+
+
+class TooManyNodes(Exception):
+    """The diagram grows beyond all that a filter could hold."""
+
+
 class Forge:
-    """Makes nodes, each once."""
+    """Makes nodes, each once. Raises TooManyNodes."""
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[View, tuple[int, ...], tuple[int, ...]], Node] = {}
@@ -66,6 +74,8 @@ class Forge:
         key = (view, tuple(lows), tuple(child if isinstance(child, int) else -id(child) for child in children))
         found = self._nodes.get(key)
         if found is None:
+            if len(self._nodes) == MAX_NODES:
+                raise TooManyNodes
             found = self._nodes[key] = Node(view, tuple(lows), tuple(children))
         return found
 

@@ -142,11 +142,12 @@ def _joined(numbers: Sequence[int]) -> Ranges:
     return bits.normal(((number, number) for number in numbers), WORD)
 
 
-def _as_said(_: str, answer: int) -> int:
+def as_said(_: str, answer: int) -> int:
+    """The stack is to answer what the rules say."""
     return answer
 
 
-def expected(settings: Settings, arch: str, change: Change = _as_said) -> Iterator[tuple[Region, int]]:
+def expected(settings: Settings, arch: str, change: Change = as_said) -> Iterator[tuple[Region, int]]:
     """All calls there are, in regions of one answer each, as the reference says."""
     native = bpf.AUDIT_ARCH[arch]
     foreign = Region().narrowed(ARCH, WORD, bits.complement(((native, native),), WORD))
@@ -181,7 +182,7 @@ def _at(here: Region, numbers: Ranges, answer: int) -> Iterator[tuple[Region, in
         yield region, answer
 
 
-def find_difference(settings: Settings, arch: str, programs: Sequence[Program], change: Change = _as_said) -> Witness | None:
+def find_difference(settings: Settings, arch: str, programs: Sequence[Program], change: Change = as_said) -> Witness | None:
     """A call for which the stack does not answer what the rules say, or None: there is none.
 
     settings: of one situation. programs: in the order of loading. change: what becomes of the rules' answers in this stack.
@@ -194,8 +195,8 @@ def find_difference(settings: Settings, arch: str, programs: Sequence[Program], 
     return None
 
 
-def check_proof(settings: Settings, arch: str, programs: Sequence[Program], change: Change = _as_said) -> None:
-    """Raises: InternalError with a witness if the filters mean anything else than the rules."""
+def check_proof(settings: Settings, arch: str, programs: Sequence[Program], change: Change = as_said) -> None:
+    """Raises: InternalError with a witness if the filters mean anything else than the rules; TooManyParts."""
     try:
         witness = find_difference(settings, arch, programs, change)
     except UnprovableFilter as error:

@@ -61,17 +61,23 @@ def _halves(test: Comparison) -> Iterator[tuple[int, int, int]]:
             yield bpf.DATA_ARGS + 8 * test.index + offset, mask, test.value >> shift & _HALF
 
 
+def rows(tests: Sequence[Test]) -> Iterator[tuple[Comparison, ...]]:
+    """The tests as alternatives of comparisons that all hold; exactly one does where the tests pass."""
+    yield from itertools.product(*(comparisons(test) for test in tests))
+
+
+def when_row(row: Sequence[Comparison], then: Program) -> Program:
+    """Run `then` if all comparisons hold, else pass it by. Leaves another word loaded."""
+    for test in reversed(row):
+        for offset, mask, value in reversed(tuple(_halves(test))):
+            masked = () if mask == _HALF else (Instruction(bpf.ALU_AND_K, 0, 0, mask),)
+            then = (*load(offset), *masked, *when_equal(value, then))
+    return then
+
+
 def when_matching(tests: Sequence[Test], then: Program) -> Program:
-    """Run `then` if all tests pass, else pass it by. Leaves another word loaded."""
-    found: Program = ()
-    for row in itertools.product(*(comparisons(test) for test in tests)):
-        part = then
-        for test in reversed(row):
-            for offset, mask, value in reversed(tuple(_halves(test))):
-                masked = () if mask == _HALF else (Instruction(bpf.ALU_AND_K, 0, 0, mask),)
-                part = (*load(offset), *masked, *when_equal(value, part))
-        found += part
-    return found
+    """Run `then`, which must end, if all tests pass, else pass it by. Leaves another word loaded."""
+    return tuple(step for row in rows(tests) for step in when_row(row, then))
 
 
 def encode(program: Program) -> bytes:

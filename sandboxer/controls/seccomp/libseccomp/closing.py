@@ -21,9 +21,11 @@ from sandboxer.controls.seccomp.libseccomp.assembly import (
     jump_past,
     load,
     refuse,
+    rows,
     unless_equal,
     when_equal,
     when_matching,
+    when_row,
     when_within,
 )
 from sandboxer.controls.seccomp.meaning import Settings, Wall
@@ -60,7 +62,8 @@ def _verdict(wall: Wall, call: str, arch: str, refused: Program) -> Program:
     allowed = refused
     for grant in grants:
         for case in grant.cases:
-            allowed = when_matching(tests_of(call, case, arch), jump_past(allowed)) + allowed
+            for row in rows(tests_of(call, case, arch)):
+                allowed = when_row(row, jump_past(allowed)) + allowed
     return denied + allowed
 
 

@@ -8,8 +8,8 @@ from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NEWEST, NUMBERS
 from sandboxer.controls.seccomp.libseccomp.closing import closing_filter, decided_calls, unnamed_ranges
 from sandboxer.controls.seccomp.rules import ARCHITECTURES
-from sandboxer.verify.simulate import Call, run_filter
-from tests.controls.seccomp.filters import MINIMAL, meaning
+from sandboxer.verify.simulate import Call, run_filter, run_stack
+from tests.controls.seccomp.filters import MINIMAL, meaning, programs
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -47,3 +47,20 @@ def test_call_that_another_architecture_has_is_left_out() -> None:
     settings = meaning(f"{MINIMAL}\nerrno: {{ENOENT: [open]}}")
     assert "open" in decided_calls(settings, "x86_64")
     assert "open" not in decided_calls(settings, "aarch64")
+
+
+def test_grant_of_several_values_is_seen_as_each_of_them() -> None:
+    """Each value is a comparison of its own, and a way past the refusal from each is as long as what lies between."""
+    text = "allow: [execve, exit_group, {socket: {family: {in: [1, 2, 4, 7]}, type: {in: [1, 2]}}}, {socket: {family: 9}}]"
+    program = closing_filter(meaning(f"{text}\nerrno: {{EACCES: [socket]}}"), "x86_64")
+    for family in range(12):
+        for kind in range(4):
+            is_granted = (family in (1, 2, 4, 7) and kind in (1, 2)) or family == 9
+            assert run_filter(program, Call(41, (family, kind))).errno == (0 if is_granted else 13), (family, kind)
+
+
+def test_stack_with_such_a_grant_is_proven() -> None:
+    text = "allow: [execve, exit_group, {socket: {family: {in: [1, 2]}}}]\ndeny: [{socket: {family: 2, type: {in: [3, 4]}}}]"
+    stack = programs(meaning(f"{text}\nerrno: {{EACCES: [socket]}}\nbackend: libseccomp"))
+    expected = {(1, 3): 0, (2, 1): 0, (2, 3): 13, (2, 4): 13, (3, 1): 13}
+    assert {pair: run_stack(stack, Call(41, pair)).errno for pair in expected} == expected

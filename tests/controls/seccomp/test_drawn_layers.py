@@ -1,0 +1,14 @@
+"""Random policies of several walls, with answers, conditions on the host and strict mode: filters, rules and words agree."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+
+from tests.controls.seccomp.agreement import check_agreement
+from tests.controls.seccomp.drawn import Policy, policies
+
+
+@settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(policies(most_layers=2, most_rules=3))
+def test_policy_of_several_walls_is_proven_and_means_what_it_says(policy: Policy) -> None:
+    check_agreement(policy, 16)
