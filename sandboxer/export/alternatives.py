@@ -16,6 +16,8 @@ View = tuple[int, Ranges]
 """A mask, and the values under it."""
 
 MAX_BLOCKS = 4096
+MAX_JOINED = 1024
+"""Blocks of which a conjunction is looked for: somebody's list of values has fewer."""
 
 
 class TooManyBlocks(ValueError):
@@ -84,7 +86,7 @@ def blocks_outside(blocks: Iterable[Block]) -> list[Block]:
     while open_blocks:
         at, seen, value, left = open_blocks.pop()
         steps += 1
-        if steps > 16 * MAX_BLOCKS:
+        if steps > 8 * MAX_BLOCKS:
             raise TooManyBlocks
         if not left:
             found.append((seen, value))
@@ -103,14 +105,11 @@ def joined(views: Iterable[View]) -> list[View]:
     left: dict[int, list[tuple[int, int]]] = {}
     for mask, ranges in views:
         left.setdefault(mask, []).extend(ranges)
-    found: list[View] = []
-    while left:
-        widest = max(left, key=lambda mask: (mask.bit_count(), mask))
-        taken: list[tuple[int, int]] = []
-        for mask in [mask for mask in left if _is_upper_part(mask, widest)]:
-            taken += ((low, high | widest & ~mask) for low, high in left.pop(mask))
-        found.append((widest, bits.normal(taken, widest)))
-    return found
+    found: dict[int, list[tuple[int, int]]] = {}
+    for mask in sorted(left, key=lambda mask: (-mask.bit_count(), mask)):
+        widest = next((other for other in found if _is_upper_part(mask, other)), mask)
+        found.setdefault(widest, []).extend((low, high | widest & ~mask) for low, high in left[mask])
+    return [(mask, bits.normal(ranges, mask)) for mask, ranges in found.items()]
 
 
 def _is_upper_part(mask: int, widest: int) -> bool:
@@ -122,7 +121,7 @@ def as_conjunction(views: Sequence[View], width: int) -> list[View] | None:
     """Views that all hold where one of these does; None where that is too much. width: all bits of the argument."""
     try:
         blocks = [block for view in views for block in blocks_inside([view])]
-        outside = blocks_outside(blocks) if len(blocks) <= MAX_BLOCKS else []
+        outside = blocks_outside(blocks) if len(blocks) <= MAX_JOINED else []
     except TooManyBlocks:
         return None
     found = joined((mask, ((value, value),)) for mask, value in outside)

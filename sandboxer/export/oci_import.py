@@ -48,7 +48,8 @@ SUMMARY = "seccomp of the OCI runtime specification, or the profile of a contain
 
 MAX_RULES = 8192
 MAX_PARTS = 128
-MAX_COMPARED = 100_000
+MAX_CONDITIONS = 12
+MAX_COMPARED = 30_000
 """How often two rules about one call are looked at together. A profile of a container engine takes a few hundred."""
 
 
@@ -104,11 +105,12 @@ def understand(document: Document) -> Meaning:
     meaning = Meaning(document)
     tell_of_document(meaning)
     by_call: dict[str, list[Spoken]] = {}
+    seen: set[Rule] = set()
     for entry in document.entries:
         for item in rules_of(meaning, entry):
-            known = by_call.setdefault(item.rule.call, [])
-            if all(other.rule != item.rule for other in known):
-                known.append(item)
+            if item.rule not in seen:
+                seen.add(item.rule)
+                by_call.setdefault(item.rule.call, []).append(item)
         if sum(map(len, by_call.values())) > MAX_RULES:
             raise ProfileError(Problem(f"the entries make more than {MAX_RULES} rules", where=entry.place))
     for call, spoken in by_call.items():
@@ -274,11 +276,11 @@ def _joined(call: str, cases: dict[Case, Spoken]) -> dict[Case, Spoken]:
             groups: dict[Case, list[Case]] = {}
             for case in cases:
                 groups.setdefault(tuple(item for item in case if item.argument != name), []).append(case)
-            cases = {
-                joined: min((cases[case] for case in group), key=lambda item: item.place)
-                for others, group in groups.items()
-                for joined in _joined_along(call, known[name], others, group)
-            }
+            following: dict[Case, Spoken] = {}
+            for others, group in groups.items():
+                first = min((cases[case] for case in group), key=lambda item: item.place)
+                following.update((found, first) for found in _joined_along(call, known[name], others, group))
+            cases = following
         if len(cases) == before:
             return cases
 
@@ -366,8 +368,9 @@ def cases_outside(meaning: Meaning, call: str, cases: Iterable[Case]) -> list[Ca
         for _ in parts:
             meaning.spend()
         parts = [smaller for part in parts for smaller in _case_without(call, part, case)]
-        if len(parts) > MAX_PARTS:
-            raise TooManyCases(f"it would take more than {MAX_PARTS} alternatives")
+        if len(parts) > MAX_PARTS or any(len(part) > MAX_CONDITIONS for part in parts):
+            why = f"it would take more than {MAX_PARTS} alternatives, or of {MAX_CONDITIONS} conditions in one"
+            raise TooManyCases(why)
     return parts
 
 

@@ -295,3 +295,78 @@ def test_comment_cannot_end_its_line() -> None:
 def test_name_of_the_file_cannot_end_its_text() -> None:
     done = read(json.dumps(profile()).encode(), 'a"\n\\b: c', "oci/x")
     assert settings_of(done.text)
+
+
+# ── hostile input ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PIECES = (
+    b"",
+    b"null",
+    b"-1",
+    b"18446744073709551616",
+    b'""',
+    b"[]",
+    b"{}",
+    b'"SCMP_ACT_TRACE"',
+    b'"\\u0000"',
+    b"1e9",
+    b"true",
+    b'"read"',
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["denylist", "fallback"]), st.integers(0, 1 << 20), st.integers(0, 30), st.sampled_from(PIECES))
+def test_damaged_document_is_read_or_refused_with_a_place(name: str, at: int, length: int, piece: bytes) -> None:
+    whole = json.dumps(plain(name)).encode()
+    at %= len(whole)
+    try:
+        done = read(whole[:at] + piece + whole[at + length :], "x.json", "oci/x")
+    except ProfileError as error:
+        assert all(str(problem.where.show() if problem.where else "").startswith("x.json") for problem in error.problems)  # noqa: PT017
+        return
+    settings_of(done.text)
+
+
+def test_values_in_all_the_wrong_places_are_all_told() -> None:
+    data = {
+        "defaultAction": 5, "defaultErrnoRet": "x", "architectures": {}, "flags": [1], "surprise": 1,
+        "syscalls": [
+            7, {"names": "read", "action": "SCMP_ACT_ALLOW"}, {"names": [], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["a b"], "action": "SCMP_ACT_ALLOW"}, {"names": ["read"], "name": "write", "action": "SCMP_ACT_ALLOW"},
+            {"names": ["read"], "action": "SCMP_ACT_KILL", "errnoRet": 1},
+            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "errno": "EACCES"},
+            entry("read", "ALLOW", (6, "EQ", 1)), entry("read", "ALLOW", (0, "EQ", 1 << 64)),
+            entry("read", "ALLOW", (0, "IS", 1)),
+            entry("read", "ALLOW", (0, "MASKED_EQ", 0xFF, 0x100)), {"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{}]},
+            entry("read", includes={"caps": ["CAP_ADMIN"]}), entry("read", excludes={"minKernel": "5.8.1"}),
+            entry("read", includes={"arches": ["amd46"]}), entry("read", includes={"kernel": "5.8"}),
+        ],
+    }  # fmt: skip
+    with pytest.raises(ProfileError) as caught:
+        imported(data)
+    assert len(caught.value.problems) == 20
+    assert all(problem.where for problem in caught.value.problems)
+
+
+def test_architectures_are_said_in_one_way() -> None:
+    both = {"architectures": ["SCMP_ARCH_X86_64"], "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []}]}
+    with pytest.raises(ProfileError, match="architectures and archMap are both there"):
+        imported(profile(**both))
+
+
+def test_config_without_seccomp_is_refused() -> None:
+    with pytest.raises(ProfileError, match=r"this config.json has no linux.seccomp"):
+        imported({"ociVersion": "1.0.2", "linux": {}})
+
+
+def test_entry_that_only_another_machine_can_say_is_left_out_there_and_told() -> None:
+    data = profile(entry("clone", "ALLOW", (4, "EQ", 7)), architectures=["SCMP_ARCH_X86_64"])
+    done = imported(data)
+    assert "{clone: {tls: 7}, when: {arch: [x86_64]}}" in done.text
+    assert any(note.kind is Kind.STRICTER and "left out on aarch64, riscv64" in note.what for note in done.notes)
+    for more in ({"architectures": ["SCMP_ARCH_AARCH64"]}, {}):
+        with pytest.raises(ProfileError, match="child_tidptr is a pointer"):
+            imported(profile(entry("clone", "ALLOW", (4, "EQ", 7)), **more))
+    with pytest.raises(ProfileError, match="child_tidptr is a pointer"):
+        imported(profile(entry("clone", "KILL", (4, "EQ", 7)), architectures=["SCMP_ARCH_X86_64"]))
