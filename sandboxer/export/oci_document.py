@@ -60,7 +60,7 @@ class Comparison:
         seen = argument.mask
         mask, value = (self.value, self.value_two) if self.is_masked else (FULL, self.value)
         beyond = value & ~seen
-        if beyond and _is_negative(mask, value, argument.bits):
+        if beyond and argument.bits >= 32 and _is_negative(mask, value, argument.bits):  # modes have no sign
             if self.operator not in ("SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_MASKED_EQ"):
                 raise Unreadable(f"{value:#x} is a negative number, and numbers are compared without sign")
             value, beyond = value & seen, 0
