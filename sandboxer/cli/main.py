@@ -18,7 +18,7 @@ else:
     import _signal  # `signal` costs an import of enum
 
 VERBS = ("exec", "show", "explain", "profiles", "check", "schema", "compile", "import", "export")
-MODULES = {"import": "import_"}  # a word of Python names no module
+MODULES = {"import": "formats.import_", "export": "formats.export"}
 TAKE_COMMANDS = ("exec", "compile")
 REFUSED = 125
 

@@ -11,10 +11,6 @@ from sandboxer.cli.options import Given, Option, UsageError, visible
 from sandboxer.errors import HostError, Problem
 from sandboxer.run.request import Request
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sandboxer.export.notes import Note
-
 PROFILE_OPTIONS = (
     Option("--read", "PATH", repeatable=True, help="as in `sandboxer exec`"),
     Option("--write", "PATH", repeatable=True, help="as in `sandboxer exec`"),
@@ -75,17 +71,3 @@ def _mode_of(path: str) -> int:
         return os.stat(path).st_mode
     except FileNotFoundError:
         return stat.S_IFREG
-
-
-def write_translation(given: Given, text: str, notes: Iterable[Note], *, what: str) -> None:
-    """Write a text to `--output` or to standard output, and its notes to standard error; with `--json` both as JSON."""
-    path = given.one("--output")
-    if path:
-        write_whole(path, text.encode(), what=what)
-    if given.has(JSON.flag):
-        print_json({"output": path or None, "text": None if path else text, "notes": [note.data() for note in notes]})
-        return
-    if not path:
-        sys.stdout.write(text)
-    for note in notes:
-        sys.stderr.writelines(visible(f"sandboxer: {line}" if line[:1] != " " else line) + "\n" for line in note.show())

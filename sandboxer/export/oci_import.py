@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
+from sandboxer.abi.removed_syscalls import REMOVED
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
 from sandboxer.controls.seccomp import cases as algebra
@@ -169,10 +170,16 @@ def rules_of(meaning: Meaning, entry: Entry) -> Iterator[Spoken]:
 def tell_of_unknown(meaning: Meaning, entry: Entry) -> None:
     """Calls that none of our architectures has."""
     unknown = [named for named in entry.calls if named.call not in CALLS]
-    foreign = [named for named in unknown if any(named.call in NUMBERS[arch] for arch in NUMBERS)]
+    removed = [named for named in unknown if any(named.call in REMOVED[arch] for arch in ARCHITECTURES)]
+    foreign = [named for named in unknown if any(named.call in table for table in (*NUMBERS.values(), *REMOVED.values()))]
     passes = is_grant(answer_in_rule(entry.answer))
     for kind, found, why in (
-        (Kind.NOTE, foreign, "only programs of 32 bits have them, and these do not run"),
+        (Kind.NOTE if passes else Kind.DIFFERS, removed, "the kernel has no such function any more; they answer ENOSYS"),
+        (
+            Kind.NOTE,
+            [named for named in foreign if named not in removed],
+            "only programs of 32 bits have them, and these do not run",
+        ),
         (
             Kind.STRICTER if passes else Kind.DIFFERS,
             [named for named in unknown if named not in foreign],

@@ -13,10 +13,10 @@ from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
 from sandboxer.controls.seccomp.bits import Region
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.controls.seccomp.reference import answers_in, in_order, strictest
+from sandboxer.controls.seccomp.reference import TooManyParts, answers_in, in_order, strictest
 from sandboxer.controls.seccomp.rules import Situation, Test, tests_of
 from sandboxer.controls.seccomp.words import show_answer
-from sandboxer.errors import InternalError, Problem
+from sandboxer.errors import InternalError, Problem, ProfileError
 from sandboxer.export.oci_document import Bits, Document, answers_by_letter
 
 Ordered = Sequence[tuple[Sequence[Test], int]]
@@ -24,37 +24,48 @@ Ordered = Sequence[tuple[Sequence[Test], int]]
 
 
 def check_same(document: Document, settings: Settings, here: Situation, narrowed: Mapping[str, int]) -> None:
-    """Compare a document with settings of one situation. Raises: InternalError with a call that differs.
+    """Compare a document with settings of one situation. narrowed: calls that answer one thing in every use instead.
 
-    narrowed: calls that answer one thing in every use instead.
+    Raises: InternalError with a call that differs; ProfileError for rules that take too many parts.
     """
     for call in NUMBERS[here.arch]:
-        refused = bpf.RET_ERRNO | settings.errno_of(call)
-        walls = [
-            [(tests_of(call, case, here.arch), answer) for rule, answer in in_order(wall, call, refused) for case in rule.cases]
-            for wall in settings.walls
-        ]
+        meant = _Call(settings, call, here.arch)
         for known, found in answers_by_letter(document, call, here):
-            for region, answer in _answers(settings, call, here.arch, known, walls, refused):
-                wanted = narrowed.get(call, answer)
+            region = bits.within(Region(), [(index, mask, ((value, value),)) for index, (mask, value) in known.items()])
+            assert region is not None  # one value under one mask for each argument is always possible
+            for part, wanted in [(region, narrowed[call])] if call in narrowed else meant.answers(known, region):
                 if found != wanted:
-                    shown = ", ".join(f"{value:#x}" for value in region.point())
+                    shown = ", ".join(f"{value:#x}" for value in part.point())
                     why = f"{call}({shown}) answers {show_answer(found)} where the policy says {show_answer(wanted)}"
                     raise InternalError(Problem("the JSON does not mean what the policy says", why=why))
 
 
-def _answers(
-    settings: Settings, call: str, arch: str, known: Bits, walls: Sequence[Ordered], refused: int
-) -> Iterator[tuple[Region, int]]:
-    """What the settings say about the uses of a call of which some bits are known."""
-    region = bits.within(Region(), [(index, mask, ((value, value),)) for index, (mask, value) in known.items()])
-    assert region is not None  # one value under one mask for each argument is always possible
-    said = [_first_answer(ordered, known, refused) for ordered in walls]
-    settled = [answer for answer in said if answer is not None]
-    if len(settled) == len(said):
-        yield region, strictest(settled)
-    else:
-        yield from answers_in(settings, call, arch, region)
+class _Call:
+    """What settings of one situation say about one call."""
+
+    def __init__(self, settings: Settings, call: str, arch: str) -> None:
+        self.settings = settings
+        self.call = call
+        self.arch = arch
+        self.refused = bpf.RET_ERRNO | settings.errno_of(call)
+        self.walls: list[Ordered] = [
+            [(tests_of(call, case, arch), answer) for rule, answer in in_order(wall, call, self.refused) for case in rule.cases]
+            for wall in settings.walls
+        ]
+
+    def answers(self, known: Bits, region: Region) -> Iterator[tuple[Region, int]]:
+        """What they say about the uses of which some bits are known; the region is of these."""
+        said = [_first_answer(ordered, known, self.refused) for ordered in self.walls]
+        settled = [answer for answer in said if answer is not None]
+        if len(settled) == len(said):
+            yield region, strictest(settled)
+            return
+        try:
+            yield from answers_in(self.settings, self.call, self.arch, region)
+        except TooManyParts:
+            raise ProfileError(
+                Problem(f"the rules about {self.call} are too many to be proven", attempt="fewer values")
+            ) from None
 
 
 def _first_answer(ordered: Ordered, known: Bits, refused: int) -> int | None:

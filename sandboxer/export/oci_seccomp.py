@@ -18,7 +18,7 @@ from sandboxer.abi.syscalls_table import LINUX, NUMBERS
 from sandboxer.controls.seccomp import settings as settings_of
 from sandboxer.controls.seccomp.bits import FULL, Region
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.controls.seccomp.reference import answers_in, in_order, strictest
+from sandboxer.controls.seccomp.reference import TooManyParts, answers_in, in_order, strictest
 from sandboxer.controls.seccomp.rules import Situation, Test, action_of, tests_of
 from sandboxer.controls.seccomp.words import show_answer
 from sandboxer.errors import Problem, ProfileError
@@ -91,7 +91,12 @@ class _Making:
         Runtimes let numbers answer ENOSYS that are above all they find named, so all are named that the tables have.
         """
         default = bpf.RET_ERRNO | self.settings.default_errno
-        parts = [(region.tests(), answer) for region, answer in answers_in(self.settings, call, self.arch, Region())]
+        try:
+            parts = [(region.tests(), answer) for region, answer in answers_in(self.settings, call, self.arch, Region())]
+        except TooManyParts:
+            refused = bpf.RET_ERRNO | self.settings.errno_of(call)
+            said = [answer for wall in self.settings.walls for _, answer in in_order(wall, call, refused)]
+            return [self.too_long(call, strictest([refused, *said]))]
         answers = {answer for _, answer in parts}
         if len(answers) == 1:
             return [_Entry(call, answers.pop())]

@@ -233,12 +233,14 @@ def test_clone3_answers_what_the_document_says_and_not_our_own_answer() -> None:
 
 
 def test_unknown_call_is_named_with_its_place() -> None:
-    notes = imported(profile(entry("frobnicate getpid waitpid"))).notes
+    notes = imported(profile(entry("frobnicate getpid waitpid nfsservctl"))).notes
     strict = next(note for note in notes if note.kind is Kind.STRICTER)
     assert strict.what == "left out: frobnicate"
     assert strict.place is not None
     assert strict.place.show() == "x.json:13:5"
-    assert "left out: waitpid" in [note.what for note in notes if note.kind is Kind.NOTE]
+    told = {note.what: note.why for note in notes if note.kind is Kind.NOTE}
+    assert "32 bits" in told["left out: waitpid"]
+    assert "the kernel has no such function any more" in told["left out: nfsservctl"]
 
 
 def test_policy_under_which_no_program_starts_is_told() -> None:

@@ -189,6 +189,12 @@ def test_every_answer_has_its_action() -> None:
     assert rows_about(data, "brk")[0]["errnoRet"] == 13
 
 
+def test_strict_refuses_upper_halves_in_the_json_too() -> None:
+    data = exported(f"allow: [{START}, {{dup: {{fildes: 1}}}}]\nstrict: true")
+    for high, passes in ((0, True), (1 << 32, False), (0xFFFFFFFF << 32, False)):
+        assert (says(data, HERE, "dup", (1 | high, 0, 0, 0, 0, 0)) == bpf.RET_ALLOW) is passes
+
+
 def test_every_call_of_the_table_is_named() -> None:
     data = exported(f"allow: [{START}]")
     assert {name for row in data["syscalls"] for name in row["names"]} == set(NUMBERS["x86_64"])

@@ -6,8 +6,9 @@ import re
 import sys
 from pathlib import PurePath
 
+from sandboxer.cli.formats import write_translation
 from sandboxer.cli.options import Given, Option, UsageError, did_you_mean, visible
-from sandboxer.cli.policies import JSON, write_translation
+from sandboxer.cli.policies import JSON
 from sandboxer.export import IMPORTERS, load_importer
 
 NAME = "import"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from sandboxer.cli.formats import write_translation
 from sandboxer.cli.options import Given, Option, UsageError, did_you_mean, visible
-from sandboxer.cli.policies import JSON, PROFILE_OPTIONS, read_profile_request, write_translation
+from sandboxer.cli.policies import JSON, PROFILE_OPTIONS, read_profile_request
 from sandboxer.export import EXPORTERS, load_exporter
 
 NAME = "export"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sandboxer.cli.import_ import name_for
+from sandboxer.cli.formats.import_ import name_for
 from tests.cli.front import Front
 from tests.live.needs import needs
 
-FIXTURES = Path(__file__).parents[1] / "export" / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "export" / "fixtures"
 SMALL = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["execve", "exit_group", "frob"], "action": "SCMP_ACT_ALLOW"}]}
 ENGINE = """\
 kind: profile
