@@ -100,8 +100,13 @@ def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
             open_choices.append((mask, low, high))
         elif not low <= settled & mask <= high:
             return None
-    if not open_choices:
-        return settled
+    taken, lowest = fixed, settled
+    for mask, low, _ in open_choices:
+        if mask & taken:
+            break
+        taken, lowest = taken | mask, lowest | low
+    else:
+        return lowest  # no bit is in two of them
     masks = [mask for mask, _, _ in open_choices]
     top = max(masks).bit_length()
     dead: set[tuple[int, tuple[tuple[bool, bool], ...]]] = set()
