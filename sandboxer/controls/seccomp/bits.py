@@ -91,8 +91,6 @@ def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
     fixed = settled = 0
     for mask, low, high in choices:
         if low == high:
-            if (settled ^ low) & fixed & mask:
-                return None
             fixed, settled = fixed | mask, settled | low
     open_choices = []
     for mask, low, high in choices:
