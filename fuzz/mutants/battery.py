@@ -244,6 +244,7 @@ READ = [
     ("{socket: {family: {lt: 4}}}", ("family", WORD, ((0, 3),))),
     ("{socket: {family: {le: 4}}}", ("family", WORD, ((0, 4),))),
     ("{socket: {family: {gt: 4}}}", ("family", WORD, ((5, WORD),))),
+    ("{socket: {family: {ge: 4, le: 9, not: 6}}}", ("family", WORD, ((4, 5), (7, 9)))),
     ("{socket: {family: {ge: 4}}}", ("family", WORD, ((4, WORD),))),
     ("{ioctl: {arg: {ge: 4}}}", ("arg", FULL, ((4, FULL),))),
     ("{mknodat: {mode: {ge: 4}}}", ("mode", 0xFFFF, ((4, 0xFFFF),))),
