@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from sandboxer.compile.load import load
+from sandboxer.compile.load import find_references, load
 from sandboxer.compile.schema import Vocabulary
 from sandboxer.compile.search import Found, Search
 from sandboxer.errors import Problem, ProfileError
@@ -84,6 +84,7 @@ class Library:
         except ProfileError as error:
             self.broken.add(found.path)
             self.problems.extend(error.problems)
+            self._look_for_names(found)
             return None
         chain = (*chain, found)
         parents = [path for reference in profile.parents if (path := self._referred(reference, chain))]
@@ -94,6 +95,14 @@ class Library:
         ]
         self.files[found.path] = File(found.path, profile, tuple(dict.fromkeys(parents)), tuple(layers))
         return found.path
+
+    def _look_for_names(self, found: Found) -> None:
+        """Whether what a file that is wrong builds on is there at least: then all that is wrong in it is told at once."""
+        for reference in find_references(found.data, file=found.shown, words=self.words):
+            try:
+                self.search.by_name(reference.kind, reference.name, reference.place)
+            except ProfileError as error:
+                self.problems.extend(error.problems)
 
     def _referred(self, reference: Reference, chain: tuple[Found, ...]) -> str | None:
         """The path of a file that another one names; None, and a problem, if it cannot be had."""

@@ -271,6 +271,15 @@ def _param(key: Scalar, node: MappingNode) -> Param:
     )
 
 
+def find_references(data: bytes, *, file: str, words: Vocabulary) -> tuple[Reference, ...]:
+    """The profiles and policies that a file names, as far as they can be read; for a file that `load` refuses."""
+    root, _ = read_nodes(data, file)
+    if not isinstance(root, MappingNode):
+        return ()
+    loader = _Loader(root, words)
+    return (*loader.references("extends", Kind.PROFILE), *loader.references("policies", Kind.POLICY))
+
+
 def load(data: bytes, *, file: str, words: Vocabulary, kind: Kind | None = None, name: str = "") -> Profile:
     """Read one file.
 

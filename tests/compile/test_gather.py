@@ -114,3 +114,16 @@ def test_group_is_a_policy_below_syscalls(tree: Tree) -> None:
     assert file is not None
     assert Path(file.path).name == "net.yaml"
     assert made.open_group("nothing") is None
+
+
+def test_missing_parent_is_told_with_the_other_mistakes_of_the_file(tree: Tree) -> None:
+    tree.profile("web", "extends: [nowhere]\nnonsense: 1\n")
+    said = refusal(tree, "web")
+    assert "nowhere" in said
+    assert "nonsense" in said
+
+
+def test_parent_that_is_there_is_not_blamed_for_the_mistakes_of_the_file(tree: Tree) -> None:
+    tree.profile("top")
+    tree.profile("web", "extends: [top]\nnonsense: 1\n")
+    assert "top" not in refusal(tree, "web").replace("stop", "")

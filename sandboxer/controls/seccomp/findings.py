@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sandboxer.abi.arguments_table import DEPENDENT
 from sandboxer.abi.equivalents import BY_RING, FAMILIES, RING
 from sandboxer.controls.seccomp.meaning import NAME, Settings, Statement, Wall
-from sandboxer.controls.seccomp.rules import are_included, overlaps, rank
+from sandboxer.controls.seccomp.rules import NO_ANSWER, are_included, overlaps, rank
 from sandboxer.controls.seccomp.words import show_rule
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line, Status
@@ -18,12 +18,15 @@ def _subject(item: Statement) -> str:
 
 
 def idle_denies(wall: Wall) -> Iterator[tuple[Place, str]]:
-    """Places of denies that remove nothing from what the wall grants. A group counts as one deny, as it was written."""
+    """Places of denies that remove nothing from what the wall grants. A group counts as one deny, as it was written.
+
+    One with an answer of its own is not idle: it decides what a call gets that is refused anyhow.
+    """
     if wall.grants is None:
         return
     idle: dict[tuple[Place, str], bool] = {}
     for deny in wall.denies:
-        removes = any(overlaps(deny.rule, grant.rule) for grant in wall.grants)
+        removes = deny.rule.answer != NO_ANSWER or any(overlaps(deny.rule, grant.rule) for grant in wall.grants)
         key = (deny.place, _subject(deny))
         idle[key] = idle.get(key, True) and not removes
     yield from sorted(key for key, is_idle in idle.items() if is_idle)
