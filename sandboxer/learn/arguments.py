@@ -52,8 +52,8 @@ _BY_CALL: Mapping[str, Shown] = {
     "mount.flags": kinds.flags("MS_"),
     "umount2.flags": kinds.flags({"MNT_FORCE": 1, "MNT_DETACH": 2, "MNT_EXPIRE": 4, "UMOUNT_NOFOLLOW": 8}),
     "fsconfig._value": kinds.pointer,  # a text or bytes, as the command says
-    "fsconfig.cmd": kinds.count_up("fsconfig", "FSCONFIG_"),
-    "bpf.cmd": kinds.count_up("bpf", "BPF_"),
+    "fsconfig.cmd": kinds.named("FSCONFIG_"),
+    "bpf.cmd": kinds.named("BPF_"),
     "connect.uservaddr": kinds.socket_address("addrlen"),
     "bind.umyaddr": kinds.socket_address("addrlen"),
     "sendto.addr": kinds.socket_address("addr_len"),

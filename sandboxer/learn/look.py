@@ -16,29 +16,15 @@ from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.signals import Signal
 from sandboxer.learn.quote import printable, quote
 
-AT_FDCWD = 0xFFFFFF9C
+AT_FDCWD = CONSTANTS["AT_FDCWD"]
 SOCKADDR_BYTES = 128
-SOCK_TYPE_MASK = 0xF
+SOCK_TYPE_MASK = CONSTANTS["SOCK_TYPE_MASK"]
 _SIGNALS = {signal.value: signal.name for signal in Signal}
 UNREAD = "[...]"
 """What stands for memory that nobody looks at."""
 
-CONTROL_NAMES = {
-    "bpf": "MAP_CREATE MAP_LOOKUP_ELEM MAP_UPDATE_ELEM MAP_DELETE_ELEM MAP_GET_NEXT_KEY PROG_LOAD OBJ_PIN OBJ_GET PROG_ATTACH "
-    "PROG_DETACH PROG_TEST_RUN PROG_GET_NEXT_ID MAP_GET_NEXT_ID PROG_GET_FD_BY_ID MAP_GET_FD_BY_ID OBJ_GET_INFO_BY_FD PROG_QUERY "
-    "RAW_TRACEPOINT_OPEN BTF_LOAD BTF_GET_FD_BY_ID TASK_FD_QUERY MAP_LOOKUP_AND_DELETE_ELEM MAP_FREEZE BTF_GET_NEXT_ID",
-    "fsconfig": "SET_FLAG SET_STRING SET_BINARY SET_PATH SET_PATH_EMPTY SET_FD CMD_CREATE CMD_RECONFIGURE CMD_CREATE_EXCL",
-}
-"""Commands that count up from 0. Source: enum bpf_cmd in linux/bpf.h, enum fsconfig_command in linux/mount.h."""
-
-AT_FLAGS = {
-    "AT_SYMLINK_NOFOLLOW": 0x100,
-    "AT_REMOVEDIR": 0x200,
-    "AT_SYMLINK_FOLLOW": 0x400,
-    "AT_NO_AUTOMOUNT": 0x800,
-    "AT_EMPTY_PATH": 0x1000,
-    "AT_RECURSIVE": 0x8000,
-}
+_AT = ("AT_SYMLINK_NOFOLLOW", "AT_REMOVEDIR", "AT_SYMLINK_FOLLOW", "AT_NO_AUTOMOUNT", "AT_EMPTY_PATH", "AT_RECURSIVE")
+AT_FLAGS = {name: CONSTANTS[name] for name in _AT}
 RESOLVE_FLAGS = {
     "RESOLVE_NO_XDEV": 1,
     "RESOLVE_NO_MAGICLINKS": 2,
@@ -152,9 +138,10 @@ def flags(names: Mapping[str, int] | str, *, zero: str = "0") -> Shown:
     return show
 
 
-def count_up(call: str, prefix: str) -> Shown:
-    """A command that is one of a list in the order of its numbers."""
-    return one_in({value: prefix + name for value, name in enumerate(CONTROL_NAMES[call].split())})
+def named(prefix: str) -> Shown:
+    """A value that a constant names; of two names the table's first."""
+    rows = reversed([(value, name) for name, value in CONSTANTS.items() if name.startswith(prefix)])
+    return one_in(dict(rows))
 
 
 _open_flags = flags(OPEN_FLAGS, zero="O_RDONLY")
