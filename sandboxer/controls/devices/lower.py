@@ -166,11 +166,15 @@ def _wanted(said: Settings, host: Host) -> tuple[dict[str, tuple[PathFact, Place
 
 
 def has_wall(said: Settings, host: Host) -> bool:
-    """Whether a device program can stand behind the mounts: root starts the box, and the number of every device is known."""
+    """Whether a device program stands behind the mounts: the profile names devices, root starts the box, every number is known.
+
+    Without further devices there is nothing for it to hold: the box has no node but those of a minimal /dev, all of them may be
+    read and written, and nothing inside can make another. It would cost every start a group and a load of its own.
+    """
     directories = any(
         fact_of(host, follow(host, device.path, place).path).kind is PathKind.DIRECTORY for device, place in said.allow
     )
-    return host.is_privileged and bool(host.device_groups) and not directories
+    return bool(said.allow) and host.is_privileged and bool(host.device_groups) and not directories
 
 
 def rules_of(said: Settings, host: Host) -> tuple[Rule, ...]:

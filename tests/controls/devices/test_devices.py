@@ -282,7 +282,7 @@ def test_mode_that_grows_is_told() -> None:
 
 
 def test_root_with_groups_gets_a_program_behind_the_mounts() -> None:
-    found = lowered("{dev: minimal}", WALLED)
+    found = lowered("{dev: minimal, allow: [/dev/kvm]}", WALLED)
     walls = [
         (type(step.op).__name__, step.stage)
         for step in found.steps
@@ -292,9 +292,10 @@ def test_root_with_groups_gets_a_program_behind_the_mounts() -> None:
     assert "a device program refuses every other one" in found.lines[0].what
 
 
-def test_box_without_devices_has_a_program_that_refuses_all() -> None:
-    (program,) = [step.op.program for step in lowered("{}", WALLED).steps if isinstance(step.op, AllowDevices)]
-    assert program == assemble(())
+def test_program_has_the_rules_of_the_box_and_no_others() -> None:
+    said = understood("allow: [/dev/kvm]")
+    (program,) = [step.op.program for step in lowered("allow: [/dev/kvm]", WALLED).steps if isinstance(step.op, AllowDevices)]
+    assert program == assemble(rules_of(said, WALLED)) != assemble(())
 
 
 def test_rules_have_the_nodes_the_terminals_and_what_is_allowed() -> None:
@@ -314,12 +315,14 @@ def test_two_names_of_one_device_are_one_rule() -> None:
 @pytest.mark.parametrize(
     ("text", "host", "traits"),
     [
-        ("dev: minimal", USER, frozenset()),
-        ("dev: minimal", ROOT, frozenset()),
+        ("allow: [/dev/kvm]", USER, frozenset()),
+        ("allow: [/dev/kvm]", ROOT, frozenset()),
         ("allow: [/dev/dri]", WALLED, frozenset()),
-        ("{}", WALLED, frozenset({Trait.JOINED_MOUNT_NAMESPACE})),
+        ("allow: [/dev/kvm]", WALLED, frozenset({Trait.JOINED_MOUNT_NAMESPACE})),
+        ("dev: minimal", WALLED, frozenset()),
+        ("{}", WALLED, frozenset()),
     ],
-    ids=["user", "no-groups", "directory", "joined"],
+    ids=["user", "no-groups", "directory", "joined", "no-further-devices", "no-devices"],
 )
 def test_no_program_where_it_cannot_be_and_the_report_says_what_holds(text: str, host: Host, traits: frozenset[Trait]) -> None:
     found = devices.lower(understood(text), Scene(host, traits))
