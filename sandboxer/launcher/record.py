@@ -7,6 +7,10 @@ from __future__ import annotations
 
 MAGIC = 0x3152584F42534E53
 
+COUNTERS = 24
+UNKNOWN = (1 << 64) - 1
+"""A counter that the kernel did not keep, or that nobody asked for."""
+
 FIELDS = (
     "magic",
     "outcome",
@@ -34,6 +38,7 @@ FIELDS = (
     "end_ns",
     "gone_ns",
     "done_ns",
+    *(f"counter_{number}" for number in range(COUNTERS)),
 )
 
 RECORD_BYTES = 8 * len(FIELDS)

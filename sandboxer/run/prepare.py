@@ -69,8 +69,7 @@ def compile_request(request: Request) -> Compiled:
     resolved = resolve_request(request, caller)
     host = host_for(resolved.policy, probe())
     check_directory_stayed(caller.cwd, host)
-    if host.device_groups:
-        sweep_groups(host.device_groups)
+    sweep_groups(host.hierarchies)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
     files = tuple(looked.path for looked in resolved.trail)
