@@ -487,7 +487,7 @@ ADVICE: Mapping[str, Rows] = {
         "EACCES": ("the kernel does not let the child into the group", _CHECK),
         "EPERM": ("the kernel does not let the child into the group", _CHECK),
     },
-    "read_counter": {},
+    "read_counter": {"EBADMSG": ("the plan names a counter or a group that there is not", _OURS)},
     "remove_groups": {
         "EBUSY": ("something still runs in it", "look into its cgroup.procs"),
         "ENOENT": ("it is gone already", "nothing to mend"),
