@@ -1,4 +1,4 @@
-"""Control groups: the hierarchies in which a box can get one of its own, with which controllers, and what killed launchers left.
+"""Control groups: the hierarchies in which a box can get one of its own, and with which controllers.
 
 A box's group is made in `sandboxer`, below the caller's own group: whatever limits the caller limits the box too. In the v2 tree
 a group that has processes cannot give controllers to those below it, the root of the machine alone excepted; there the nearest
@@ -9,7 +9,7 @@ one above without processes is taken, for as far as the caller may write. cgroup
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sandboxer.abi.errnos import Errno
@@ -18,8 +18,6 @@ from sandboxer.kernel.trial import NOT_TRIED, Trial
 from sandboxer.model.host import Hierarchy
 
 PLAIN = "domain"
-OURS = "sandboxer"
-"""The group that has those of boxes. Source: launcher/c/outside/group.c."""
 GROUPS = 16
 V2 = ""
 V2_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "io", "hugetlb"})
@@ -146,31 +144,3 @@ def find_device_program_problem(groups: Groups, trial: Trial, *, is_privileged: 
         said = "could not be tried" if errno == NOT_TRIED else f"are refused by the kernel ({Errno(errno).name})"
         return f"device programs {said}"
     return ""
-
-
-def sweep_groups(hierarchies: Iterable[Hierarchy]) -> None:
-    """Remove the groups of launchers that were killed: a launcher removes its own. They are empty, and named by its pid."""
-    trees = list(hierarchies)
-    for controllers, path in parse_groups(find_text("/proc/self/cgroup") or "") if trees else ():
-        tree = next((tree for tree in trees if tree.is_v2 == (controllers == (V2,)) and _is_in(tree, controllers)), None)
-        if tree is not None and "/.." not in path:
-            above = "/.." * tree.levels
-            _sweep(os.path.normpath(f"{tree.mount}/{path}{above}/{OURS}"))
-
-
-def _is_in(tree: Hierarchy, controllers: tuple[str, ...]) -> bool:
-    return tree.is_v2 or bool(set(tree.controllers) & set(controllers))
-
-
-def _sweep(directory: str) -> None:
-    try:
-        left = os.listdir(directory)
-    except OSError:
-        return  # no box has run here yet
-    for name in left:
-        pid, dash, _ = name.partition("-")
-        if dash and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
-            try:
-                os.rmdir(f"{directory}/{name}")
-            except OSError:
-                pass  # EBUSY: its last processes are about to end; ENOENT: somebody else was faster

@@ -629,8 +629,8 @@ class ClearWork(Op):
 class ReadCounter(Op):
     """Read a number that the kernel kept for a group into the record; what is missing stays unknown. cgroups(7).
 
-    counter: its place, up to 23. key: what stands ahead of the number (`oom_kill `, `rbytes=`), of several the sum counts; empty:
-    the number that the file begins with.
+    counter: its place in `COUNTERS` of launcher/record.py. key: what stands ahead of the number (`oom_kill `, `rbytes=`), of
+    several the sum counts; empty: the number that the file begins with. divisor: for units other than the record's.
     """
 
     TAG: ClassVar[int] = 68
@@ -639,6 +639,7 @@ class ReadCounter(Op):
     group: U32
     file: Text
     key: Text
+    divisor: U32
 
 
 @dataclass(frozen=True, slots=True)

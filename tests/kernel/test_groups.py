@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sandboxer.kernel import groups
-from sandboxer.kernel.groups import V2, Groups, find_device_program_problem, find_groups, parse_groups, sweep_groups
+from sandboxer.kernel.groups import V2, Groups, find_device_program_problem, find_groups, parse_groups
 from sandboxer.kernel.proc import Mount
 from sandboxer.kernel.trial import Trial
 from sandboxer.model.host import Hierarchy
@@ -157,38 +156,6 @@ def test_device_program_needs_root_a_tree_and_the_kernel() -> None:
 )
 def test_kernel_that_takes_no_program_says_so(trial: Trial, said: str) -> None:
     assert said in find_device_program_problem(TREE, trial, is_privileged=True)
-
-
-# ── what killed launchers leave ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_groups_of_launchers_that_are_gone_are_removed_and_no_others(pretend: Pretend, tmp_path: Path) -> None:
-    group(tmp_path / "unified/mine/below", has_processes=True)
-    group(tmp_path / "unified/mine")
-    mounts = pretend("6:memory:/its\n0::/mine/below\n", "memory")
-    (tmp_path / "memory/its").mkdir()
-    gone, mine = f"{(1 << 22) + 1}-12345", f"{os.getpid()}-12345"  # above the highest pid that there can be
-    there = [tmp_path / "unified/mine/sandboxer", tmp_path / "memory/its/sandboxer"]
-    for name in (gone, mine, "other", "-5"):
-        for ours in there:
-            (ours / name).mkdir(parents=True)
-    sweep_groups(find_groups(mounts).hierarchies)
-    for ours in there:
-        assert sorted(path.name for path in ours.iterdir()) == sorted([mine, "other", "-5"])
-
-
-def test_group_that_is_not_empty_yet_stays(pretend: Pretend, tmp_path: Path) -> None:
-    group(tmp_path / "unified", kind=None)
-    left = tmp_path / f"unified/sandboxer/{(1 << 22) + 1}-1"
-    (left / "below").mkdir(parents=True)
-    sweep_groups(find_groups(pretend("0::/\n")).hierarchies)
-    assert left.exists()
-
-
-def test_nothing_to_sweep_is_no_fault(pretend: Pretend, tmp_path: Path) -> None:
-    group(tmp_path / "unified", kind=None)
-    sweep_groups(find_groups(pretend("0::/\n")).hierarchies)
-    sweep_groups(())
 
 
 @needs("root")

@@ -168,7 +168,7 @@ def limited(controller: str, limits: dict[str, str], script: str, counters: list
     """A box in a v1 group with these files written."""
     op, number = v1(controller)
     written = [ops.WriteGroup(U32(number), Text(file), Text(text)) for file, text in limits.items()]
-    read = [ops.ReadCounter(U32(i), U32(number), Text(file), Text(key)) for i, (file, key) in enumerate(counters or [])]
+    read = [ops.ReadCounter(U32(i), U32(number), Text(file), Text(key), U32(1)) for i, (file, key) in enumerate(counters or [])]
     return launch(
         plan(
             [op, *written, ops.Start(U64(NEWPID))],
@@ -192,8 +192,8 @@ def test_limit_of_processes_holds_and_what_was_used_is_read() -> None:
     counters = [("pids.events", "max "), ("pids.max", ""), ("pids.events", "nothing "), ("no.such.file", "")]
     ended = limited("pids", {"pids.max": "4"}, script, counters)
     assert "all" not in ended.out
-    assert [ended.record[f"counter_{number}"] for number in range(1, 5)] == [4, UNKNOWN, UNKNOWN, UNKNOWN]
-    assert 0 < ended.record["counter_0"] < UNKNOWN
+    assert [ended.record[COUNTERS[number]] for number in range(1, 5)] == [4, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert 0 < ended.record[COUNTERS[0]] < UNKNOWN
     assert "all" in limited("pids", {"pids.max": "40"}, script.replace("sleep 5", "true"), counters).out
 
 
@@ -202,9 +202,9 @@ def test_memory_limit_kills_and_the_kernel_counts_it() -> None:
     script = "head -c 100M /dev/zero | tail | wc -c"
     counters = [("memory.oom_control", "oom_kill "), ("memory.max_usage_in_bytes", "")]
     ended = limited("memory", {"memory.limit_in_bytes": "16777216"}, script, counters)
-    assert ended.record["counter_0"] >= 1
-    assert 8 << 20 < ended.record["counter_1"] <= 16 << 20
-    assert limited("memory", {"memory.limit_in_bytes": "1073741824"}, script, counters).record["counter_0"] == 0
+    assert ended.record[COUNTERS[0]] >= 1
+    assert 8 << 20 < ended.record[COUNTERS[1]] <= 16 << 20
+    assert limited("memory", {"memory.limit_in_bytes": "1073741824"}, script, counters).record[COUNTERS[0]] == 0
 
 
 @needs("v1 groups")
@@ -213,8 +213,8 @@ def test_counters_of_several_devices_are_summed(tmp_path: Path) -> None:
     ended = limited(
         "cpu", {"cpu.cfs_quota_us": "50000"}, "true", [("cpu.stat", "nr_"), ("cpu.cfs_quota_us", ""), ("cpu.stat", "nr_periods ")]
     )
-    assert [ended.record["counter_0"], ended.record["counter_1"]] == [UNKNOWN, 50000]
-    assert ended.record["counter_2"] < UNKNOWN
+    assert [ended.record[COUNTERS[0]], ended.record[COUNTERS[1]]] == [UNKNOWN, 50000]
+    assert ended.record[COUNTERS[2]] < UNKNOWN
 
 
 @needs("v1 groups")
@@ -238,6 +238,27 @@ def test_child_in_a_v1_group_is_gone_with_it_when_the_box_is_killed() -> None:
         assert (one.record()["after_errno"], one.process.returncode) == (0, 137)
 
 
+@needs("v1 groups")
+def test_groups_of_killed_launchers_are_removed_and_no_others() -> None:
+    op, _ = v1("pids")
+    lines = [line.split(":") for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    mine = next(path for _, names, path in lines if "pids" in names.split(","))
+    ours = Path(op.mount + mine) / "sandboxer"
+    here = os.stat("/proc/self/ns/pid").st_ino
+    nobody = (1 << 22) + 1  # above the highest pid that there can be
+    gone, living, elsewhere = f"{nobody}-{here}-5", f"{os.getpid()}-{here}-5", f"{nobody}-{here + 1}-5"
+    for name in (gone, living, elsewhere, "other", f"{nobody}-x-5"):
+        (ours / name).mkdir(parents=True, exist_ok=True)
+    try:
+        assert limited("pids", {}, "true").record["after_errno"] == 0
+        left = {path.name for path in ours.iterdir() if path.is_dir()}
+        assert left & {gone, living, elsewhere, "other", f"{nobody}-x-5"} == {living, elsewhere, "other", f"{nobody}-x-5"}
+    finally:
+        for name in (gone, living, elsewhere, "other", f"{nobody}-x-5"):
+            if (ours / name).exists():
+                (ours / name).rmdir()
+
+
 def test_groups_are_numbered_as_the_plan_says() -> None:
     """A group of v1 is never number 0, there are 16, none twice, and none is written that was not made."""
     for wrong in (make("/", 0, "pids"), make("/", 1), make("/", 16, "pids"), ops.WriteGroup(U32(0), Text("x"), Text("y"))):
@@ -254,7 +275,7 @@ def test_level_above_the_top_is_refused() -> None:
 
 
 def test_counter_without_a_place_is_refused() -> None:
-    ended = boxed([], "true", after=[ops.ReadCounter(U32(COUNTERS), U32(0), Text("x"), Text(""))])
+    ended = boxed([], "true", after=[ops.ReadCounter(U32(len(COUNTERS)), U32(0), Text("x"), Text(""), U32(1))])
     assert ended.record["after_errno"] == errno.EBADMSG
 
 

@@ -67,7 +67,7 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define PTY_BYTES 4096
-#define COUNTERS 24
+#define COUNTERS 9
 #define COUNTER_UNKNOWN UINT64_MAX
 
 /* Bytes on their way from one descriptor to another. */

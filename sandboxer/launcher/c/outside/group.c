@@ -2,12 +2,15 @@
  *
  * cgroups(7). Its name is this process and this moment: a plan is kept and run many times, also side by side. */
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../box.h"
 
 #define PROC_BYTES 8192
 #define OURS "sandboxer"
-#define GROUP_NAME_BYTES 64
+#define GROUP_NAME_BYTES 80
+#define ENTRIES_BYTES 2048
 
 /* include/uapi/linux/bpf.h */
 #define K_BPF_PROG_LOAD 5
@@ -111,10 +114,47 @@ static int open_own_group(const struct box *box, int hierarchy, const char *cont
     return -ENOENT;
 }
 
+/* What tells one pid namespace from another: its inode. Pids of others mean nothing to us. */
+static uint64_t pid_namespace(const struct box *box) {
+    struct stat status;
+    return SYS4(SYS_newfstatat, box->proc_fd, "self/ns/pid", &status, 0) < 0 ? 0 : status.st_ino;
+}
+
+/* PID-NAMESPACE-TIME */
 static const char *name_group(const struct box *box, char *name, size_t size) {
-    char who[32];
+    char who[48];
     join_number(who, sizeof who, "", (uint64_t)SYS0(SYS_getpid), "-");
+    size_t used = strlen(who);
+    join_number(who + used, sizeof who - used, "", pid_namespace(box), "-");
     return join_number(name, size, who, box->begin_ns, "");
+}
+
+static const char *read_number(const char *text, uint64_t *number) {
+    const char *at = text;
+    for (*number = 0; *at >= '0' && *at <= '9'; at++) *number = *number * 10 + (uint64_t)(*at - '0');
+    return at > text && *at == '-' ? at + 1 : NULL;
+}
+
+/* Whether a group was made by a launcher of this pid namespace that is gone. */
+static bool is_left(const struct box *box, const char *name) {
+    uint64_t pid, namespace;
+    char path[32];
+    const char *rest = read_number(name, &pid);
+    if (!rest || !read_number(rest, &namespace) || namespace != pid_namespace(box)) return false;
+    return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
+}
+
+/* Remove the groups of launchers that were killed. Those whose processes are about to end stay, and are somebody's next time. */
+static void sweep(const struct box *box, int all_fd) {
+    _Alignas(struct entry) char entries[ENTRIES_BYTES];
+    long size;
+    while ((size = SYS3(SYS_getdents64, all_fd, entries, sizeof entries)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const void *)(entries + at);
+            at += entry->size;
+            if (is_left(box, entry->name)) SYS3(SYS_unlinkat, all_fd, entry->name, K_AT_REMOVEDIR);
+        }
+    }
 }
 
 /* Give the groups below this one a controller of v2. */
@@ -190,7 +230,7 @@ int op_enter_groups(struct box *box, struct cursor *c) {
 }
 
 /* The sum of the numbers that follow the key at the beginning of a word; without a key, the number that the file begins with. */
-static void find_number(const char *text, const char *key, uint64_t *sum) {
+static bool find_number(const char *text, const char *key, uint64_t *sum) {
     bool is_found = false;
     for (const char *at = text; *at && (*key || at == text); at++) {
         bool is_word = at == text || at[-1] == ' ' || at[-1] == '\n';
@@ -201,16 +241,18 @@ static void find_number(const char *text, const char *key, uint64_t *sum) {
         *sum = is_found ? *sum + number : number;
         is_found = true;
     }
+    return is_found;
 }
 
 /* Read a counter into the record; what the kernel does not keep stays unknown. Fields: place in the record, group, name of the
- * file, key. */
+ * file, key, what to divide by. */
 int op_read_counter(struct box *box, struct cursor *c) {
     uint32_t counter = take_u32(c);
     uint32_t number = take_u32(c);
     const char *name = take_text(c);
     const char *key = take_text(c);
-    if (!taken_all(c) || counter >= COUNTERS || number >= GROUPS) return EBADMSG;
+    uint32_t divisor = take_u32(c);
+    if (!taken_all(c) || counter >= COUNTERS || number >= GROUPS || !divisor) return EBADMSG;
     if (box->groups[number].fd < 0) return 0;
     int fd = k_openat(box->groups[number].fd, name, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) return 0;
@@ -219,7 +261,7 @@ int op_read_counter(struct box *box, struct cursor *c) {
     k_close(fd);
     if (size < 0) return 0;
     text[size] = 0;
-    find_number(text, key, &box->counters[counter]);
+    if (find_number(text, key, &box->counters[counter])) box->counters[counter] /= divisor;
     return 0;
 }
 
@@ -248,7 +290,7 @@ int op_allow_devices(struct box *box, struct cursor *c) {
     return error;
 }
 
-/* Remove the groups that were made; a device program goes with its own. No fields. rmdir(2). */
+/* Remove the groups that were made, and those that killed launchers left; a device program goes with its own. No fields. rmdir(2). */
 int op_remove_groups(struct box *box, struct cursor *c) {
     if (!taken_all(c)) return EBADMSG;
     int first = 0;
@@ -259,6 +301,7 @@ int op_remove_groups(struct box *box, struct cursor *c) {
         int error = failed(SYS3(SYS_unlinkat, group->all_fd, name_group(box, name, sizeof name), K_AT_REMOVEDIR));
         if (error == ENOENT && group->fd < 0) error = 0;
         if (!first) first = error;
+        sweep(box, group->all_fd);
     }
     return first;
 }

@@ -18,7 +18,7 @@ struct record {
 #undef FIELD
 };
 
-_Static_assert(sizeof(struct record) - offsetof(struct record, counter_0) == sizeof((struct box){0}.counters), "the counters end it");
+_Static_assert(sizeof(struct record) - offsetof(struct record, memory_peak_bytes) == sizeof((struct box){0}.counters), "the counters end it");
 
 /* The fault to report: the child's own comes first, for a fault of ours may be its consequence. */
 static struct fault find_fault(const struct box *box) {
@@ -101,7 +101,7 @@ int write_record(const struct box *box) {
     record.exec_ns = box->exec_ns < record.end_ns ? box->exec_ns : record.end_ns;
     record.gone_ns = box->gone_ns;
     record.done_ns = box->done_ns;
-    memcpy(&record.counter_0, box->counters, sizeof box->counters);
+    memcpy(&record.memory_peak_bytes, box->counters, sizeof box->counters);
     return k_write_all(box->result_fd, &record, sizeof record);
 }
 
