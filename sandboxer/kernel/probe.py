@@ -94,6 +94,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         cgroup=cgroup_layout(mounts),
         hierarchies=groups.hierarchies,
         controller_problems=groups.problems,
+        has_swap=os.path.exists("/proc/swaps"),
         device_program_problem=find_device_program_problem(groups, trial, is_privileged=identity.is_privileged),
         lsms=around.lsms,
         missing_calls=trial.missing_calls,

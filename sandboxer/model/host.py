@@ -81,7 +81,7 @@ class Host:
     command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. rlimits: soft and hard by the
     kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
     get a control group; controller_problems: why not with a controller. device_program_problem: why a group can have no device
-    program; empty: it can.
+    program; empty: it can. has_swap: the kernel can swap at all.
     missing_calls: system calls that the launcher uses and this kernel lacks.
     tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
     """
@@ -120,6 +120,7 @@ class Host:
     cgroup: str = "none"
     hierarchies: tuple[Hierarchy, ...] = ()
     controller_problems: Mapping[str, str] = field(default_factory=dict)
+    has_swap: bool = True
     device_program_problem: str = "no cgroup v2 tree is mounted"
     lsms: tuple[str, ...] = ()
     missing_calls: tuple[str, ...] = ()
