@@ -9,15 +9,17 @@ from sandboxer.model.result import Denial, Denials, Result
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
+PATCH_LINES_SHOWN = 80
+UNSEEN = " (what mounts, Landlock, modes and limits refuse is not seen)"
 
 
 def show_denials(result: Result) -> Iterator[str]:
     """Every refused call with its reason, its risk and its patch; what came from inside cannot move the terminal's cursor."""
     denials = result.denials or Denials()
     if not denials.count:
-        yield "sandboxer: no system call was refused (what mounts, Landlock, modes and limits refuse is not seen)"
+        yield f"sandboxer: no system call was refused{UNSEEN}"
         return
-    yield f"sandboxer: {_count(denials.count, 'system call')} refused"
+    yield f"sandboxer: {_count(denials.count, 'system call')} refused{UNSEEN}"
     reasons = gather_uses(denials.rows)
     for rows in reasons[:REASONS_SHOWN]:
         yield ""
@@ -26,6 +28,19 @@ def show_denials(result: Result) -> Iterator[str]:
     if left:
         yield ""
         yield f"{_count(left, 'refused call')} of further kinds" + ("; --report has them" if reasons[REASONS_SHOWN:] else "")
+    if denials.patch and denials.patch not in {row.patch for row in denials.rows}:
+        yield ""
+        yield from (visible(line) for line in show_patch(denials))
+
+
+def show_patch(denials: Denials) -> Iterator[str]:
+    """All patches in one, where it is of a length that somebody reads."""
+    lines = denials.patch.splitlines()
+    if len(lines) > PATCH_LINES_SHOWN:
+        yield f"one patch for all of it has {len(lines)} lines; --report has it"
+        return
+    yield f"all of it at once: take out what the job can do without, and {denials.attempt}:"
+    yield from (f"  {line}" for line in lines)
 
 
 def gather_uses(rows: Sequence[Denial]) -> list[list[Denial]]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,6 +112,26 @@ def test_patch_allows_what_was_refused(box: Box, name: str) -> None:
     assert row["try"].endswith("add to .sandboxer/profiles/box.yaml")
     box.profile(row["patch"] + "\n")
     assert counts_of(explained(box, code), call) == 0
+
+
+def test_one_patch_allows_all_that_was_refused(box: Box) -> None:
+    """As a stranger would: a shipped profile, the printed file written as it is, and the run again under its name."""
+    code = "\n".join(code for code, _ in TWINS.values())
+    calls = [call for _, call in TWINS.values()]
+    interpreter = ("--read", sys.base_prefix)
+    done, data = box.told(*box.python(code), options=["--explain", *interpreter], profile="default")
+    assert all(counts_of(data, call) for call in calls)
+    text = done.stderr.partition("all of it at once: ")[2]
+    assert text.startswith(
+        "take out what the job can do without, and write it to .sandboxer/profiles/my-default.yaml, and run with"
+    )
+    box.write(".sandboxer/profiles/my-default.yaml", textwrap.dedent(text.partition(":\n")[2]))
+    options = "options: {read: [/]}\n"
+    with (box.place / ".sandboxer/profiles/my-default.yaml").open("a") as file:
+        file.write(options)
+    _, again = box.told(*box.python(code), options=["--explain", "--quiet", *interpreter], profile="my-default")
+    left = {call for call in calls if counts_of(again, call)}
+    assert left <= {row["call"] for row in data["denials"]["rows"] if row["answer"] == "ENOSYS"}
 
 
 def test_group_allows_it_too(box: Box) -> None:
@@ -331,12 +354,30 @@ def test_text_is_for_people(box: Box) -> None:
     assert done.stdout == "out\n"
     lines = done.stderr.splitlines()
     assert lines[:3] == [
-        "sandboxer: 1 system call was refused",
+        "sandboxer: 1 system call was refused (what mounts, Landlock, modes and limits refuse is not seen)",
         "",
         "keyctl(option=KEYCTL_GET_KEYRING_ID, arg2=0xfffffffffffffffd, arg3=0, arg4=0, arg5=0) = EPERM, once",
     ]
     assert [line[2:6].strip() for line in lines[3:7]] == ["by:", "why:", "risk", "try:"]
     assert "nothing in the profile allows it (.sandboxer/profiles/box.yaml)" in lines[4]
+
+
+README_JOB = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mount(b"none", b"/mnt", b"tmpfs", 2, b"size=1m")
+libc.perror(b"mount")
+os.sync()
+"""
+
+
+def test_readme_shows_what_is_printed(box: Box) -> None:
+    box.write("job.py", README_JOB)
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    shown = readme.partition("$ sandboxer exec --explain -- python3 job.py\n")[2].partition("```")[0]
+    printed = box.run("/usr/bin/python3", "job.py", options=["--explain"], profile="default").stderr
+    pid, profile = re.compile(r"pid \d+"), re.compile(r"\(\S*profiles/default.yaml\)")
+    assert pid.sub("pid", profile.sub("(default)", printed)) == pid.sub("pid", profile.sub("(default)", shown))
 
 
 def test_nothing_refused_is_said(box: Box) -> None:
