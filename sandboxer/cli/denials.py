@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sandboxer.cli.options import visible
-from sandboxer.model.result import Denial, Denials, Result
+from sandboxer.model.result import Denial, Denials, Reason, Result
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
@@ -18,8 +18,10 @@ def show_denials(result: Result) -> Iterator[str]:
     denials = result.denials or Denials()
     if not denials.count:
         yield f"sandboxer: no system call was refused{UNSEEN}"
+        yield from _note_trap(result)
         return
     yield f"sandboxer: {_count(denials.count, 'system call')} refused{UNSEEN}"
+    yield from _note_trap(result)
     reasons = gather_uses(denials.rows)
     for rows in reasons[:REASONS_SHOWN]:
         yield ""
@@ -31,6 +33,13 @@ def show_denials(result: Result) -> Iterator[str]:
     if denials.patch and denials.patch not in {row.patch for row in denials.rows}:
         yield ""
         yield from (visible(line) for line in show_patch(denials))
+
+
+def _note_trap(result: Result) -> Iterator[str]:
+    """Say what ended the command, where no refused call did."""
+    rows = result.denials.rows if result.denials else ()
+    if result.reason is Reason.SECCOMP_KILL and not any(row.answer == "killed" for row in rows):
+        yield "sandboxer: none of them ended the command: a rule with `action: trap` sends SIGSYS too, and is not heard"
 
 
 def show_patch(denials: Denials) -> Iterator[str]:

@@ -102,6 +102,14 @@ def test_all_is_counted() -> None:
     assert next(iter(show_denials(result(replace(ROW, count=1))))) == f"sandboxer: 1 system call was refused{UNSEEN}"
 
 
+def test_end_by_a_call_that_nobody_hears_of_is_told() -> None:
+    ended = replace(result(ROW), reason=Reason.SECCOMP_KILL)
+    assert "action: trap" in list(show_denials(ended))[1]
+    assert "action: trap" in list(show_denials(replace(ended, denials=Denials())))[1]
+    killed = replace(result(replace(ROW, answer="killed")), reason=Reason.SECCOMP_KILL)
+    assert not any("trap" in line for shown in (killed, result(ROW)) for line in show_denials(shown))
+
+
 def with_patch(patch: str) -> Result:
     denials = Denials((ROW, replace(ROW, call="sync", patch="other")), 0, patch, "add to p.yaml")
     return replace(result(), denials=denials)
