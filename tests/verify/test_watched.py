@@ -18,9 +18,15 @@ from hypothesis import HealthCheck, given, settings
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.compile.encode import decode_ops
+from sandboxer.compile.lower import make_scene
+from sandboxer.controls import seccomp
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.stack import compile_stack
+from sandboxer.model.op import LoadFilter, LoadWatchedFilter
+from sandboxer.run.prepare import compile_request
+from sandboxer.run.request import Request
 from sandboxer.verify.boundaries import boundary_calls, make_rows, plain_numbers
 from sandboxer.verify.oracle import NOTICED, PASSED, Questions, ask, visible
 from sandboxer.verify.simulate import Call, run_stack
@@ -112,6 +118,19 @@ def test_foreign_calls_are_asked_about_by_the_kernel_and_nothing_is_killed(helpe
     outcome = ask(stack.programs, Questions((*foreign, Call(NUMBER["getppid"])), listens=True), helper=helper)
     assert (outcome.mismatches, outcome.restarts) == (0, 0)
     assert outcome.kernel == (*(NOTICED,) * len(foreign), PASSED)
+
+
+@needs("x86_64", "userns")
+@pytest.mark.parametrize("profile", ["default", "strict"])
+def test_all_four_agree_about_the_filters_in_a_plan_for_this_machine(helper: Path, profile: str) -> None:
+    made = compile_request(Request(profile, is_watched=True))
+    ops = decode_ops(made.entry.plan)["inside"]
+    loaded = [op for op in ops if isinstance(op, LoadWatchedFilter | LoadFilter)]
+    assert [type(op) for op in loaded] == [LoadWatchedFilter, LoadFilter]
+    programs = [op.program for op in loaded]
+    rules = seccomp.settings(made.policy).at(seccomp.situation(make_scene(made.policy, made.host)))
+    calls = [call for at in plain_numbers(programs) for call in boundary_calls(programs, at, limit=30)]
+    check_calls(programs, rules, calls, helper)
 
 
 @needs("x86_64")
