@@ -2,7 +2,7 @@
 #
 #   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
-#   make bench   sandboxes and filters, side by side                              make fuzz    plan reader and filters, bounded
+#   make bench   sandboxes, filters, tracers                                      make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
 
 BIN := .venv/bin
@@ -12,8 +12,9 @@ TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
+EXPLAIN_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
-BENCH_PACKAGES := bubblewrap runc firejail systemd-container
+BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
 .PHONY: setup demo test lint format bench fuzz docs clean distclean
@@ -40,7 +41,8 @@ format: setup
 bench: setup
 	@scripts/setup $(BENCH_PACKAGES)
 	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS); status=$$?; \
-		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && exit $$status
+		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && \
+		$(BIN)/python -m benchmarks.explain $(EXPLAIN_BENCH_FLAGS) && exit $$status
 
 # The seeds are read and never written: what a run finds worth keeping goes to build/.
 fuzz: setup

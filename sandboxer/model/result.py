@@ -129,10 +129,15 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Denials:
-    """What a run was refused, in the order in which each came first. others: refused calls that are only counted."""
+    """What a run was refused, in the order in which each came first. others: refused calls that are only counted.
+
+    patch: the patches of all rows in one, each line with its risk, but for calls that answer ENOSYS; attempt: what to do with it.
+    """
 
     rows: tuple[Denial, ...] = ()
     others: int = 0
+    patch: str = ""
+    attempt: str = ""
 
     @property
     def count(self) -> int:

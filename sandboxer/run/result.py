@@ -113,7 +113,8 @@ def refusal_data(
 
 def denials_data(denials: Denials) -> dict[str, object]:
     """What was refused."""
-    return {"count": denials.count, "others": denials.others, "rows": [denial_data(row) for row in denials.rows]}
+    rows = [denial_data(row) for row in denials.rows]
+    return {"count": denials.count, "others": denials.others, "rows": rows, "patch": denials.patch, "try": denials.attempt}
 
 
 def denial_data(row: Denial) -> dict[str, object]:
