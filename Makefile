@@ -4,6 +4,7 @@
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
 #   make bench   sandboxes, filters, tracers                                      make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
+#   make test-vm tests on other kernels, in a virtual machine (tests/vm/README.md)
 
 BIN := .venv/bin
 FUZZ_SECONDS ?= 60
@@ -14,10 +15,13 @@ BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
 EXPLAIN_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
+VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
+VM_KERNELS ?= stable newest
+VM_TESTS ?= tests/vm/suite tests/live/test_devices.py
 BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint format bench fuzz docs clean distclean
+.PHONY: setup demo test test-vm lint format bench fuzz docs clean distclean
 
 setup:
 	@+scripts/setup
@@ -28,6 +32,13 @@ demo: setup
 test: setup
 	@scripts/setup $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
+
+# As root, then as the ordinary user, on each kernel.
+test-vm: setup
+	@scripts/setup $(VM_PACKAGES)
+	@status=0; for kernel in $(VM_KERNELS); do for user in "" --user; do \
+		$(BIN)/python -m tests.vm test --kernel $$kernel $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
+	done; done; exit $$status
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \
