@@ -48,17 +48,13 @@ def find_group_reason(record: dict[str, int]) -> tuple[Reason, str] | None:
     """
     kills, refused = (0 if record[name] == UNKNOWN else record[name] for name in ("oom_kills", "pids_refused"))
     if kills:
-        return Reason.OOM, f"its memory was used up, and the kernel killed {_count(kills, 'process', 'processes')}"
+        return Reason.OOM, "its memory was used up, and the kernel killed what held it"
     if refused:
         return (
             Reason.PIDS_LIMIT,
-            f"it had all processes that it may have, and the kernel refused one more {_count(refused, 'time', 'times')}",
+            "it had all processes that it may have, and the kernel refused to start another one",
         )
     return None
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def find_signal_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:

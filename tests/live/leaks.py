@@ -63,7 +63,7 @@ def wait_until_gone(before: Traces, directories: Iterable[Path] = (), limit_s: f
     places = tuple(directories)
     end = time.monotonic() + limit_s
     while True:
-        _reap_adopted()
+        reap_adopted()
         left = read_traces(places).leftovers(before)
         if not left or time.monotonic() > end:
             return left
@@ -101,7 +101,7 @@ def _parent_of(pid: int) -> int | None:
     return None if state in "ZX" else int(parent)
 
 
-def _reap_adopted() -> None:
+def reap_adopted() -> None:
     """Collect ended children that nobody waits for; a child of subprocess is left to its owner (it would report status 0)."""
     for entry in os.listdir("/proc"):
         if not entry.isdigit():

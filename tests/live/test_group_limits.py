@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.boxes import Box, enforced
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
+from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
 from tests.live.needs import needs, this_host
 from tests.live.users import Installation, Person
 
@@ -47,7 +47,8 @@ def box(caller: Person, installation: Installation) -> Iterator[Box]:
 def test_command_that_takes_more_memory_than_the_box_has_is_out_of_memory(box: Box) -> None:
     box.profile("limits: {memory: 64M}")
     done, report = box.told(*box.python(GROWN.format(size=200)))
-    assert (done.returncode, report["reason"], report["signal"], report["usage"]["oom_kills"]) == (137, "oom", 9, 1)
+    assert (done.returncode, report["reason"], report["signal"]) == (137, "oom", 9)
+    assert report["usage"]["oom_kills"] >= 1
     assert "its memory was used up" in done.stderr
     assert 32 << 20 < report["usage"]["memory_peak_bytes"] <= 64 << 20
 
@@ -153,6 +154,7 @@ def test_limit_without_a_group_is_refused_or_reported(ordinary: Person, installa
 def test_group_of_a_killed_launcher_goes_with_the_next_start(caller: Person, installation: Installation) -> None:
     box = Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
     box.profile("limits: {processes: 10}")
+    adopt_orphans()
     before = read_traces()
     for _ in range(3):
         process = subprocess.Popen(
@@ -168,7 +170,10 @@ def test_group_of_a_killed_launcher_goes_with_the_next_start(caller: Person, ins
         process.kill()
         process.wait()
         process.stdout.close()
-    time.sleep(0.2)
+    end = time.monotonic() + 10
+    while read_traces().processes - before.processes and time.monotonic() < end:
+        reap_adopted()  # what is not reaped is in its group
+        time.sleep(0.01)
     box.output("true")
     assert wait_until_gone(before) == []
 

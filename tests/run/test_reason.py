@@ -105,10 +105,3 @@ def test_failure_without_a_count_is_the_commands_own() -> None:
 
 def test_signal_with_a_reason_of_its_own_keeps_it() -> None:
     assert failed(Outcome.SIGNALLED, signal=int(signal.SIGSYS), oom_kills=1) is Reason.SECCOMP_KILL
-
-
-def test_detail_counts_in_words() -> None:
-    detail = find_reason(make_record(Outcome.EXITED, exit_code=1, oom_kills=2), make_about())[1]
-    assert detail == "its memory was used up, and the kernel killed 2 processes"
-    detail = find_reason(make_record(Outcome.EXITED, exit_code=1, pids_refused=1), make_about())[1]
-    assert detail == "it had all processes that it may have, and the kernel refused one more 1 time"
