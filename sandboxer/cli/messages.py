@@ -15,6 +15,7 @@ from sandboxer.run.request import RequestError
 TOLD_REASONS = (
     Reason.WALL_TIMEOUT,
     Reason.CPU_TIMEOUT,
+    Reason.IDLE_TIMEOUT,
     Reason.FILE_LIMIT,
     Reason.SECCOMP_KILL,
     Reason.SUPERVISOR_LOST,

@@ -79,6 +79,7 @@ Say = Callable[..., str]
 NAMED: dict[str, dict[str, Say]] = {
     "Start": {"clone_flags": flag_names(CloneFlag, "new")},
     "Unshare": {"flags": flag_names(CloneFlag, "new")},
+    "ArmCpuClock": {"limit_us": lambda us: show_duration_ms(us // 1000), "idle_ms": show_duration_ms},
     "ArmWallClock": {"limit_ms": show_duration_ms, "grace_ms": show_duration_ms, "signal": _signal_name},
     "SetParentDeathSignal": {"signal": _signal_name},
     "CloseFds": {"keep": _items},
@@ -109,6 +110,7 @@ NAMED: dict[str, dict[str, Say]] = {
 WORDS = {
     "Start": "start the child in new namespaces ({clone_flags})",
     "Unshare": "enter new namespaces ({flags})",
+    "ArmCpuClock": "end the box after {limit_us} of CPU time, or {idle_ms} without any (0s: never)",
     "ArmWallClock": "end the box after {limit_ms} ({signal}, then SIGKILL {grace_ms} later)",
     "SetParentDeathSignal": "die when the monitor dies ({signal})",
     "OpenTree": "take {path} from the host ({attributes})",

@@ -9,6 +9,7 @@ import os
 import pwd
 import resource
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.kernel.groups import find_device_program_problem, find_groups
@@ -59,9 +60,8 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     obstacle = find_user_namespace_obstacle(trial, around)
     landlock = find_landlock_obstacle(trial.errnos, around.lsms)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
-    groups = find_groups(mounts)
     has_privilege_gain = status.get("NoNewPrivs") != "1"
-    return Host(
+    host = Host(
         kernel=parse_kernel_version(os.uname().release),
         arch=os.uname().machine,
         uid=os.geteuid(),
@@ -91,15 +91,24 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         newuidmap=find_map_program("newuidmap") if has_privilege_gain else "",
         newgidmap=find_map_program("newgidmap") if has_privilege_gain else "",
         stage_directory=stage,
-        cgroup=cgroup_layout(mounts),
-        hierarchies=groups.hierarchies,
-        controller_problems=groups.problems,
-        has_swap=os.path.exists("/proc/swaps"),
-        device_program_problem=find_device_program_problem(groups, trial, is_privileged=identity.is_privileged),
         lsms=around.lsms,
         missing_calls=trial.missing_calls,
         tried=dict(trial.errnos),
         paths=find_facts(paths),
+    )
+    return _with_groups(host, mounts, trial)
+
+
+def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:
+    """The host with what there is to say of control groups."""
+    groups = find_groups(mounts)
+    return replace(
+        host,
+        cgroup=cgroup_layout(mounts),
+        hierarchies=groups.hierarchies,
+        controller_problems=groups.problems,
+        has_swap=os.path.exists("/proc/swaps"),
+        device_program_problem=find_device_program_problem(groups, trial, is_privileged=host.is_privileged),
     )
 
 

@@ -17,6 +17,8 @@ COUNTERS = (
     "io_read_bytes",
     "io_write_bytes",
     "group_cpu_us",
+    "group_user_us",
+    "group_system_us",
 )
 """What the launcher reads of control groups, by the number that `ReadCounter` has."""
 
@@ -78,6 +80,8 @@ class Outcome:
     WALL_TIMEOUT = 3
     CANCELLED = 4
     SUPERVISOR_LOST = 5
-    SETUP_FAILED = 6
-    NOT_FOUND = 7
-    NOT_EXECUTABLE = 8
+    CPU_TIMEOUT = 6
+    IDLE_TIMEOUT = 7
+    SETUP_FAILED = 8
+    NOT_FOUND = 9
+    NOT_EXECUTABLE = 10

@@ -118,6 +118,25 @@ class ArmWallClock(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class ArmCpuClock(Op):
+    """End the box when it has used `limit_us` of CPU time, or none for `idle_ms`; 0: no such limit. cgroups(7).
+
+    group, file, key, divisor: where the kernel counts that, in microseconds, as for ReadCounter. The command gets SIGXCPU or
+    SIGTERM, and everything SIGKILL after `grace_ms`; 0 ms: at once. The monitor looks once a second, and more often at the end.
+    """
+
+    TAG: ClassVar[int] = 69
+    WORDS: ClassVar[str] = "end the box after {op.limit_us} us of CPU time, or {op.idle_ms} ms without any (0: never)"
+    group: U32
+    file: Text
+    key: Text
+    divisor: U32
+    limit_us: U64
+    idle_ms: U64
+    grace_ms: U64
+
+
+@dataclass(frozen=True, slots=True)
 class OpenDirectory(Op):
     """Keep an O_PATH descriptor of a host directory in a slot. open(2)."""
 
@@ -666,5 +685,5 @@ OPS: tuple[type[Op], ...] = (
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
-    AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, RemoveDirectory,
+    AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory,
 )  # fmt: skip

@@ -16,6 +16,7 @@ class Reason(Enum):
     SIGNALLED = "signalled"
     WALL_TIMEOUT = "wall_timeout"
     CPU_TIMEOUT = "cpu_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
     OOM = "oom"
     PIDS_LIMIT = "pids_limit"
     FILE_LIMIT = "file_limit"
@@ -174,7 +175,7 @@ class Result:
         if self.exit_code is not None:
             return self.exit_code
         match self.reason:
-            case Reason.WALL_TIMEOUT:
+            case Reason.WALL_TIMEOUT | Reason.IDLE_TIMEOUT:
                 return 124
             case Reason.NOT_EXECUTABLE:
                 return 126

@@ -28,6 +28,10 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
         case Outcome.WALL_TIMEOUT:
             limit = f" of {about.wall_ms} ms" if about.wall_ms else ""
             return Reason.WALL_TIMEOUT, f"it ran into the wall clock limit{limit}"
+        case Outcome.CPU_TIMEOUT:
+            return Reason.CPU_TIMEOUT, "the box used up its CPU time"
+        case Outcome.IDLE_TIMEOUT:
+            return Reason.IDLE_TIMEOUT, "the box used no CPU time for as long as it may be idle"
         case Outcome.CANCELLED:
             return Reason.CANCELLED, "the caller cancelled it"
         case Outcome.SUPERVISOR_LOST:

@@ -40,7 +40,13 @@ def build_result(
 
 
 def read_usage(record: dict[str, int]) -> Usage:
-    """What the command used."""
+    """What the command used.
+
+    Where the monitor ended the box, nobody waited for what the kernel killed with it; then its group knows, where there is one.
+    """
+    ended = record["outcome"] not in (Outcome.EXITED, Outcome.SIGNALLED)
+    if ended and UNKNOWN not in (record["group_user_us"], record["group_system_us"]):
+        record = {**record, **{name: max(record[name], record[f"group_{name}"]) for name in ("user_us", "system_us")}}
     return Usage(
         wall_us=_span_us(record, "exec_ns", "end_ns"),
         **{name: record[name] for name in Usage.__slots__ if record.get(name, UNKNOWN) != UNKNOWN},

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 import pytest
 
 from sandboxer.kernel.listener.notices import Listener, Notice, make_watch, receive_listener
+from sandboxer.launcher.record import Outcome
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Blob, Op, U32List
 from tests.launcher.plans import NEWNS, NEWPID, ORDINARY, Ended, launch, plan, shell
 
 ALLOW, ERRNO, KILL, USER_NOTIF = 0x7FFF0000, 0x00050000, 0x80000000, 0x7FC00000
 NR_EXECVE, NR_SECCOMP, NR_UNAME, NR_SENDMMSG = 59, 317, 63, 307
-NOT_EXECUTABLE, SETUP_FAILED, SIGNALLED = 8, 6, 2
+NOT_EXECUTABLE, SETUP_FAILED, SIGNALLED = Outcome.NOT_EXECUTABLE, Outcome.SETUP_FAILED, Outcome.SIGNALLED
 NOFILE = 7
 
 

@@ -229,9 +229,9 @@ def test_usage_is_that_of_the_command_and_its_children() -> None:
 
 
 def test_usage_counts_what_is_killed_at_the_end() -> None:
-    burn = "(while :; do :; done) & sleep 0.5"
+    burn = "(while :; do :; done) & sleep 2"
     record = with_init(shell(burn)).record
-    assert record["user_us"] + record["system_us"] > 200_000
+    assert record["user_us"] + record["system_us"] > 50_000
 
 
 def test_usage_of_a_small_command_does_not_include_set_up() -> None:

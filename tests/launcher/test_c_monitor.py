@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from sandboxer.launcher.record import RECORD_BYTES, read_record
+from sandboxer.launcher.record import RECORD_BYTES, Outcome, read_record
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Op, Text
 from tests.launcher.plans import LAUNCHER, NEWNS, NEWPID, boxed, boxed_end, launch, plan, shell
 from tests.launcher.test_c_init import children, eventually, is_gone, state
 
-WALL_TIMEOUT, CANCELLED, SUPERVISOR_LOST, SETUP_FAILED = 3, 4, 5, 6
+WALL_TIMEOUT, CANCELLED, SUPERVISOR_LOST = Outcome.WALL_TIMEOUT, Outcome.CANCELLED, Outcome.SUPERVISOR_LOST
+SETUP_FAILED = Outcome.SETUP_FAILED
 INIT: list[Op] = [ops.BecomeInit()]
 SLEEP = shell("echo ready; sleep 1000")
 STUBBORN = shell("trap '' TERM INT HUP; echo ready; while :; do sleep 0.02; done")

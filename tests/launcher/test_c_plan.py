@@ -9,11 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from sandboxer.compile.encode import encode_op
+from sandboxer.launcher.record import Outcome
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Blob, Op, Text, TextList
 from tests.launcher.plans import NO_SLOT, Parts, command, launch, plan, raw_op, text
 
-SETUP_FAILED = 6
+SETUP_FAILED = Outcome.SETUP_FAILED
 START = encode_op(ops.Start(U64(0)))
 SAY = ("/bin/echo", "ran")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sandboxer.launcher.record import Outcome
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Blob, Op, Text, U32List
 from tests.launcher.plans import (
@@ -30,7 +31,8 @@ from tests.launcher.plans import (
 )
 
 NOFILE, CPU, FSIZE, CORE, NPROC, AS = 7, 0, 1, 4, 6, 9
-NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED, SIGNALLED = 7, 8, 6, 2
+NOT_FOUND, NOT_EXECUTABLE = Outcome.NOT_FOUND, Outcome.NOT_EXECUTABLE
+SETUP_FAILED, SIGNALLED = Outcome.SETUP_FAILED, Outcome.SIGNALLED
 LIST_FDS = ("/bin/ls", "/proc/self/fd")
 
 

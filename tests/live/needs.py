@@ -27,6 +27,7 @@ FACTS: dict[str, Callable[[Host], bool]] = {
     "group of memory": lambda host: host.hierarchy_of("memory") is not None,
     "group of pids": lambda host: host.hierarchy_of("pids") is not None,
     "group of cpu": lambda host: host.hierarchy_of("cpu") is not None,
+    "group that counts": lambda host: bool(host.hierarchies),
     "v1 groups": lambda host: host.is_privileged and any(not tree.is_v2 for tree in host.hierarchies),
     "proc": lambda host: host.has_fresh_proc,
     "newuidmap": lambda host: bool(host.newuidmap and host.newgidmap),

@@ -131,6 +131,50 @@ def test_box_that_wants_more_processor_time_waits(box: Box) -> None:
     assert (report["reason"], report["usage"]["throttled_periods"]) == ("exited", 0)
 
 
+# ── clocks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("group that counts")
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("while True: pass", 128 + signal.SIGXCPU),
+        ("os.fork(); os.fork()\nwhile True: pass", 128 + signal.SIGXCPU),
+        ("signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", 128 + signal.SIGKILL),
+    ],
+    ids=["one", "four", "stubborn"],
+)
+def test_box_that_used_up_its_cpu_time_is_ended(box: Box, code: str, status: int) -> None:
+    box.profile("limits: {cpu_time: 1s, grace: 500ms, wall: 60s}")
+    done, report = box.told(*box.python(code))
+    assert (report["reason"], done.returncode, report["status"]) == ("cpu_timeout", status, status)
+    assert report["usage"]["group_cpu_us"] >= 1_000_000
+
+
+@needs("group that counts")
+def test_box_within_its_cpu_time_is_left_alone(box: Box) -> None:
+    box.profile("limits: {cpu_time: 30s}")
+    done, report = box.told(*box.python("while time.process_time() < 0.1: pass"))
+    assert (done.returncode, report["reason"], report["usage"]["group_cpu_us"] >= 100_000) == (0, "exited", True)
+
+
+@needs("group that counts")
+def test_box_that_does_nothing_is_ended_and_its_output_stays(box: Box) -> None:
+    box.profile("limits: {idle: 1s, wall: 60s}")
+    done, report = box.told(*box.python("print('partial', flush=True)\ntime.sleep(100)"))
+    assert (done.returncode, done.stdout, report["reason"]) == (124, "partial\n", "idle_timeout")
+    assert "used no CPU time" in done.stderr
+
+
+@needs("group that counts")
+def test_box_that_does_something_now_and_then_is_not_idle(box: Box) -> None:
+    box.profile("limits: {idle: 3s}")
+    work = (
+        "for _ in range(5):\n    time.sleep(1)\n    end = time.process_time() + 0.05\n    while time.process_time() < end: pass\n"
+    )
+    assert box.told(*box.python(work))[1]["reason"] == "exited"
+
+
 # ── who cannot have groups ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.abi.signals import Signal
 from sandboxer.controls import parse
-from sandboxer.controls.limits.groups import Held, data_stand_in, group_ops, held, is_wanted, lacks
+from sandboxer.controls.limits.groups import Held, cpu_clock, data_stand_in, group_ops, held, is_wanted, lacks
 from sandboxer.controls.limits.table import BY_WORD, ROWS, Row, Unit
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import number, own, places_of
@@ -146,7 +146,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
     """One op for each rlimit, what control groups keep, and the wall clock."""
     mine = own(Settings, settings)
     kept = held(mine.values, mine.places, scene.host, has_init=Trait.HAS_INIT in scene.traits)
-    writes, reads, wants = group_ops(kept)
+    clock = cpu_clock(mine.values, mine.places, scene.host)
+    writes, reads, wants = group_ops(kept, clock[1] if clock else None)
     steps = [Step(op, Stage.PREPARE, NAME, place) for op, place in writes]
     steps += [Step(op, Stage.CLEAN, NAME, place) for op, place in reads]
     lines: list[Line] = []
@@ -156,12 +157,17 @@ def lower(settings: object, scene: Scene) -> Lowered:
         limit = by_group.get(row.word)
         if row.rlimit is not None:
             asked = data_stand_in(mine.values, kept) if row.word == "data" else value
-            op = _set_rlimit(row, row.rlimit, asked, scene, is_second=limit is not None)
+            is_second = limit is not None or (row.is_clock and clock is not None)
+            op = _set_rlimit(row, row.rlimit, asked, scene, is_second=is_second)
             steps.append(Step(op, Stage.LIMITS, NAME, place))
-            lines.append(_line(row, asked, op, place) if limit is None else _group_line(limit))
+        if clock is not None and row.is_clock and value != UNLIMITED:
+            lines.append(Line(NAME, Status.ENFORCED, f"{row.word}: {show(row, value)}, for the whole box", place=place))
         elif limit is not None:
             lines.append(_group_line(limit))
+        elif row.rlimit is not None:
+            lines.append(_line(row, asked, op, place))
     steps += [Step(op, Stage.CLOCK, NAME, mine.places.get("wall")) for op in _clock(mine)]
+    steps += [Step(clock[0], Stage.CLOCK, NAME, clock[1].place)] if clock else []
     wall = show(BY_WORD["wall"], mine.wall_ms)
     what = (
         "wall: unlimited"
@@ -182,7 +188,7 @@ def _set_rlimit(row: Row, rlimit: Rlimit, value: int, scene: Scene, *, is_second
     _, ceiling = scene.host.rlimits.get(rlimit.name.lower(), (UNLIMITED, UNLIMITED))
     soft = hard = value
     if row.unit is Unit.DURATION and value != UNLIMITED:
-        soft = -(-value // 1000)
+        soft = -(-value // 1000) + is_second
         hard = soft + 1
     elif rlimit is Rlimit.NPROC and value != UNLIMITED:
         soft = hard = value + (Trait.HAS_INIT in scene.traits) + is_second

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sandboxer.controls.limits.table import BY_WORD, PLAIN_WEIGHT, ROWS, Knob, Row
 from sandboxer.controls.room import Lack, Want
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, Op, ReadCounter, Text, WriteGroup
+from sandboxer.model.op import U32, U64, ArmCpuClock, Op, ReadCounter, Text, WriteGroup
 from sandboxer.model.place import Place
 from sandboxer.units import UNLIMITED
 
@@ -27,7 +27,7 @@ class Counter:
 
 
 COUNTERS = ("memory_peak_bytes", "oom_kills", "pids_peak", "pids_refused", "throttled_us", "throttled_periods", "io_read_bytes",
-            "io_write_bytes", "group_cpu_us")  # fmt: skip
+            "io_write_bytes", "group_cpu_us", "group_user_us", "group_system_us")  # fmt: skip
 """The places of the counters in the record; launcher/record.py has the same."""
 
 V2_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
@@ -36,7 +36,6 @@ V2_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
     "cpu": (
         Counter("throttled_us", "cpu.stat", "throttled_usec "),
         Counter("throttled_periods", "cpu.stat", "nr_throttled "),
-        Counter("group_cpu_us", "cpu.stat", "usage_usec "),
     ),
     "io": (Counter("io_read_bytes", "io.stat", "rbytes="), Counter("io_write_bytes", "io.stat", "wbytes=")),
 }
@@ -63,6 +62,19 @@ class Held:
     controller: str
     files: tuple[tuple[str, str], ...]
     place: Place | None
+
+
+V2_CPU = (
+    Counter("group_cpu_us", "cpu.stat", "usage_usec "),
+    Counter("group_user_us", "cpu.stat", "user_usec "),
+    Counter("group_system_us", "cpu.stat", "system_usec "),
+)
+V1_CPU = (
+    Counter("group_cpu_us", "cpuacct.usage", "", 1000),
+    Counter("group_user_us", "cpuacct.usage_user", "", 1000),
+    Counter("group_system_us", "cpuacct.usage_sys", "", 1000),
+)
+"""Every group of v2 counts CPU time, with and without a controller. Source: kernel/cgroup/rstat.c, root_cgroup_cputime."""
 
 
 def is_wanted(row: Row, values: Mapping[str, int]) -> bool:
@@ -101,7 +113,9 @@ def lacks(values: Mapping[str, int], places: Mapping[str, Place], host: Host) ->
     """Limits that were said and that nothing here keeps for the whole box."""
     found = {limit.row.word for limit in held(values, places, host, has_init=True)}
     for row in ROWS:
-        if not (row.v2 or row.v1) or not row.lost or row.word in found or not is_wanted(row, values):
+        if not row.lost or row.word in found or not is_wanted(row, values):
+            continue
+        if row.is_clock and clock_group(host) is not None:
             continue
         if row.word == "swap" and ("memory" not in found or not host.has_swap):
             continue  # the lack of `memory` says it all; and what there is none of is used by nobody
@@ -110,33 +124,68 @@ def lacks(values: Mapping[str, int], places: Mapping[str, Place], host: Host) ->
 
 def _why(row: Row, host: Host) -> tuple[str, str]:
     knob = row.v2 or row.v1
-    assert knob is not None, "asked by lacks"
-    if row.v1 is None and host.hierarchy_of(knob.controller) is not None:
+    controller = knob.controller if knob else "cpuacct" if host.cgroup == "v1" else ""
+    if row.v2 and row.v1 is None and host.hierarchy_of(controller) is not None:
         return "cgroup v1 has nothing like it", "a host with cgroup v2, or leave it out"
-    why = (
-        host.controller_problems.get(knob.controller) or f"this host has no control groups with the controller {knob.controller}"
-    )
-    if row.v1 and host.cgroup in ("v1", "hybrid") and not host.is_privileged:
+    named = f" with the controller {controller}" if controller else ""
+    why = host.controller_problems.get(controller) or f"this host has no control groups{named}"
+    if (row.v1 or row.is_clock) and host.cgroup in ("v1", "hybrid") and not host.is_privileged:
         return why, "start it as root, or on a host with cgroup v2"
     scope = f"systemd-run {'' if host.is_privileged else '--user '}--scope -p Delegate=yes"
     return why, f"start it in a group of your own: {scope} ..."
 
 
-def group_ops(limits: tuple[Held, ...]) -> tuple[list[tuple[Op, Place | None]], list[tuple[Op, Place | None]], tuple[Want, ...]]:
+def clock_group(host: Host) -> tuple[Want, Counter] | None:
+    """The group that counts the CPU time of a box, and its counter; None: no group does here."""
+    if any(tree.is_v2 for tree in host.hierarchies):
+        return Want(0), V2_CPU[0]
+    tree = host.hierarchy_of("cpuacct")
+    return (Want(tree.group, "cpuacct"), V1_CPU[0]) if tree else None
+
+
+def cpu_clock(values: Mapping[str, int], places: Mapping[str, Place], host: Host) -> tuple[ArmCpuClock, Want] | None:
+    """The clock that counts CPU time, where a limit asks for it and a group counts it."""
+    limit_ms, idle_ms = (0 if values[word] == UNLIMITED else values[word] for word in ("cpu_time", "idle"))
+    found = clock_group(host)
+    if found is None or not (limit_ms or idle_ms):
+        return None
+    want, counter = found
+    op = ArmCpuClock(
+        U32(want.group),
+        Text(counter.file),
+        Text(counter.key),
+        U32(counter.divisor),
+        U64(limit_ms * 1000),
+        U64(idle_ms),
+        U64(values["grace"]),
+    )
+    return op, Want(want.group, want.controller, places.get("cpu_time" if limit_ms else "idle"))
+
+
+def group_ops(
+    limits: tuple[Held, ...], clock: Want | None
+) -> tuple[list[tuple[Op, Place | None]], list[tuple[Op, Place | None]], tuple[Want, ...]]:
     """What is written ahead of the start, what is read at the end, and which groups that takes."""
     writes: list[tuple[Op, Place | None]] = []
     wants: dict[tuple[int, str], Want] = {}
     for limit in limits:
         writes += [(WriteGroup(U32(limit.tree.group), Text(file), Text(text)), limit.place) for file, text in limit.files]
         wants.setdefault((limit.tree.group, limit.controller), Want(limit.tree.group, limit.controller, limit.place))
+    if clock:
+        wants.setdefault((clock.group, clock.controller), clock)
     reads: list[tuple[Op, Place | None]] = []
     for (group, controller), want in wants.items():
         for counter in (V1_COUNTERS if group else V2_COUNTERS).get(controller, ()):
-            place = U32(COUNTERS.index(counter.name))
-            reads.append(
-                (ReadCounter(place, U32(group), Text(counter.file), Text(counter.key), U32(counter.divisor)), want.place)
-            )
+            reads.append((_read(counter, group), want.place))
+    counted = clock or next((want for want in wants.values() if want.group == 0), None)
+    if counted:
+        reads += [(_read(counter, counted.group), counted.place) for counter in (V1_CPU if counted.group else V2_CPU)]
     return writes, reads, tuple(wants.values())
+
+
+def _read(counter: Counter, group: int) -> ReadCounter:
+    place = U32(COUNTERS.index(counter.name))
+    return ReadCounter(place, U32(group), Text(counter.file), Text(counter.key), U32(counter.divisor))
 
 
 def data_stand_in(values: Mapping[str, int], limits: tuple[Held, ...]) -> int:

@@ -49,9 +49,9 @@ def _file(name: str) -> Callable[[int], tuple[tuple[str, str], ...]]:
 class Row:
     """One limit. rlimit: the kernel's resource; None where another one keeps the limit.
 
-    v2, v1: how a control group keeps it. lost: what is lost where there is no such group; empty: nothing, rlimit holds it too.
-    default: what holds where nobody says anything. least, most: the bounds of what can be said, `unlimited` besides where
-    can_be_unlimited says so.
+    v2, v1: how a control group keeps it. is_clock: the monitor keeps it, by what a group counts. lost: what is lost where there
+    is no such group; empty: nothing, rlimit holds it too. default: what holds where nobody says anything. least, most: the
+    bounds of what can be said, `unlimited` besides where can_be_unlimited says so.
     """
 
     word: str
@@ -65,6 +65,7 @@ class Row:
     v2: Knob | None = None
     v1: Knob | None = None
     lost: str = ""
+    is_clock: bool = False
 
 
 CPU_PERIOD_US = 100_000
@@ -203,8 +204,21 @@ ROWS: tuple[Row, ...] = (
         UNLIMITED,
         SECOND,
         MAX_DURATION_MS,
-        "CPU time of one process, in whole seconds; each process of the box has its own count. It gets SIGXCPU, and SIGKILL a "
-        "second later.",
+        "CPU time of the whole box; then the command gets SIGXCPU, and everything SIGKILL after `grace`. Without a control group "
+        "each process has a count of its own, in whole seconds.",
+        lost="each process has a count of its own",
+        is_clock=True,
+    ),
+    Row(
+        "idle",
+        Unit.DURATION,
+        None,
+        UNLIMITED,
+        100,
+        MAX_DURATION_MS,
+        "how long the whole box may use no CPU time at all (less than 1 ms); then the command gets SIGTERM, as for `wall`.",
+        lost="a box that waits for ever is not ended",
+        is_clock=True,
     ),
     Row("queue_bytes", Unit.BYTES, Rlimit.MSGQUEUE, 64 * KIB, 0, MAX_SIZE, "bytes in POSIX message queues of the box's user."),
     Row(

@@ -22,6 +22,8 @@ enum outcome {
     OUTCOME_WALL_TIMEOUT,
     OUTCOME_CANCELLED,
     OUTCOME_SUPERVISOR_LOST,
+    OUTCOME_CPU_TIMEOUT,
+    OUTCOME_IDLE_TIMEOUT,
     OUTCOME_SETUP_FAILED,
     OUTCOME_NOT_FOUND,
     OUTCOME_NOT_EXECUTABLE,
@@ -67,7 +69,7 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define PTY_BYTES 4096
-#define COUNTERS 9
+#define COUNTERS 11
 #define COUNTER_UNKNOWN UINT64_MAX
 
 /* Bytes on their way from one descriptor to another. */
@@ -96,6 +98,20 @@ struct group {
     int all_fd;
     int fd;
     int entry_fd;
+};
+
+/* How much CPU time the whole box may use, and how long it may use none. 0: as much, as long as it likes. */
+struct cpu_clock {
+    uint32_t group;
+    const char *file;
+    const char *key;
+    uint32_t divisor;
+    uint64_t limit_us;
+    uint64_t idle_ns;
+    uint64_t grace_ms;
+    uint64_t look_ns;        /* when to look again; 0: never */
+    uint64_t moved_ns;       /* when it was last seen to use any */
+    uint64_t used_us;
 };
 
 struct box {
@@ -135,6 +151,7 @@ struct box {
     uint64_t grace_ms;
     uint32_t wall_signal;
     uint64_t deadline_ns;    /* 0: none */
+    struct cpu_clock cpu;
     bool is_subreaper;
     bool is_child_waiting;
     bool has_started;
@@ -206,6 +223,11 @@ void reap_all(struct box *box);
 /* outside/group.c */
 void begin_groups(struct box *box);
 void leave_groups_outside(struct box *box);
+bool read_counter(const struct box *box, uint32_t group, const char *file, const char *key, uint32_t divisor, uint64_t *value);
+
+/* outside/clock.c: the wall clock and the CPU clock. The next look at either, or 0. */
+uint64_t next_look(const struct box *box);
+void look_at_clocks(struct box *box);
 
 /* outside/pty.c */
 void begin_terminal(struct box *box, int master_fd);

@@ -14,7 +14,7 @@ from sandboxer.controls.room import Lowered
 from sandboxer.errors import ProfileError
 from sandboxer.launcher.record import COUNTERS as RECORDED
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import ReadCounter, SetRlimit, WriteGroup
+from sandboxer.model.op import ArmCpuClock, ReadCounter, SetRlimit, WriteGroup
 from sandboxer.model.stage import Stage
 from sandboxer.units import UNLIMITED
 from tests.controls.rooms import ORDINARY, PRIVILEGED, lines, lowered, section, understood
@@ -140,6 +140,40 @@ def test_counters_have_the_places_of_the_record() -> None:
     assert COUNTERS == RECORDED
     for table in (V1_COUNTERS, V2_COUNTERS):
         assert {counter.name for row in table.values() for counter in row} <= set(COUNTERS)
+
+
+def clock(said: str, host: Host) -> ArmCpuClock | None:
+    return next((step.op for step in lowered(limits, said, host).steps if isinstance(step.op, ArmCpuClock)), None)
+
+
+def test_cpu_time_of_the_box_is_counted_by_its_group() -> None:
+    found = clock("{cpu_time: 90s, idle: 5m, grace: 3s}", UNIFIED)
+    assert found is not None
+    assert (found.group, found.file, found.key, found.divisor) == (0, "cpu.stat", "usage_usec ", 1)
+    assert (found.limit_us, found.idle_ms, found.grace_ms) == (90_000_000, 300_000, 3000)
+    found = clock("{idle: 5m}", replace(V1, hierarchies=(Hierarchy(1, "/c/cpu,cpuacct", ("cpu", "cpuacct")),)))
+    assert found is not None
+    assert (found.group, found.file, found.key, found.divisor) == (1, "cpuacct.usage", "", 1000)
+    assert found.limit_us == 0
+    assert clock("", UNIFIED) is None
+
+
+def test_clock_takes_the_v2_tree_where_there_is_one_and_no_controller() -> None:
+    wants = lowered(limits, "{cpu_time: 1s, processes: unlimited}", HYBRID).groups
+    assert [(want.group, want.controller) for want in wants] == [(0, "")]
+
+
+def test_process_alone_meets_the_clock_of_the_box_first() -> None:
+    assert rlimit(lowered(limits, "cpu_time: 2s", UNIFIED), Rlimit.CPU) == 3
+    assert rlimit(lowered(limits, "cpu_time: 2s", REFUSED), Rlimit.CPU) == 2
+
+
+def test_clock_without_a_group_is_a_lack() -> None:
+    lacks = limits.need(understood(limits, "{cpu_time: 1s, idle: 1s}"), REFUSED)
+    assert [lack.lost for lack in lacks] == ["each process has a count of its own", "a box that waits for ever is not ended"]
+    assert limits.need(understood(limits, "{cpu_time: 1s, idle: 1s}"), UNIFIED) == ()
+    assert "cpu_time: 1s for each process" in lines(lowered(limits, "cpu_time: 1s", REFUSED))
+    assert "cpu_time: 1s, for the whole box" in lines(lowered(limits, "cpu_time: 1s", UNIFIED))
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.v2 or row.v1], ids=lambda row: row.word)

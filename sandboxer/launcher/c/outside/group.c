@@ -244,24 +244,31 @@ static bool find_number(const char *text, const char *key, uint64_t *sum) {
     return is_found;
 }
 
+/* A number that the kernel keeps for a group. False: it does not. */
+bool read_counter(const struct box *box, uint32_t group, const char *file, const char *key, uint32_t divisor, uint64_t *value) {
+    char text[PROC_BYTES];
+    if (box->groups[group].fd < 0) return false;
+    int fd = k_openat(box->groups[group].fd, file, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) return false;
+    long size = SYS3(SYS_read, fd, text, sizeof text - 1);
+    k_close(fd);
+    if (size < 0) return false;
+    text[size] = 0;
+    if (!find_number(text, key, value)) return false;
+    *value /= divisor;
+    return true;
+}
+
 /* Read a counter into the record; what the kernel does not keep stays unknown. Fields: place in the record, group, name of the
  * file, key, what to divide by. */
 int op_read_counter(struct box *box, struct cursor *c) {
     uint32_t counter = take_u32(c);
-    uint32_t number = take_u32(c);
-    const char *name = take_text(c);
+    uint32_t group = take_u32(c);
+    const char *file = take_text(c);
     const char *key = take_text(c);
     uint32_t divisor = take_u32(c);
-    if (!taken_all(c) || counter >= COUNTERS || number >= GROUPS || !divisor) return EBADMSG;
-    if (box->groups[number].fd < 0) return 0;
-    int fd = k_openat(box->groups[number].fd, name, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) return 0;
-    char text[PROC_BYTES];
-    long size = SYS3(SYS_read, fd, text, sizeof text - 1);
-    k_close(fd);
-    if (size < 0) return 0;
-    text[size] = 0;
-    if (find_number(text, key, &box->counters[counter])) box->counters[counter] /= divisor;
+    if (!taken_all(c) || counter >= COUNTERS || group >= GROUPS || !divisor) return EBADMSG;
+    read_counter(box, group, file, key, divisor, &box->counters[counter]);
     return 0;
 }
 

@@ -22,17 +22,6 @@ void kill_box(struct box *box, enum outcome why) {
     forward_signal(box, SIGKILL);
 }
 
-/* Time is up: first the profile's signal, and after the grace SIGKILL. A set-up that takes so long gets no grace. */
-static void end_by_clock(struct box *box) {
-    if (box->ending || !box->grace_ms || !box->exec_ns) {
-        kill_box(box, OUTCOME_WALL_TIMEOUT);
-        return;
-    }
-    box->ending = OUTCOME_WALL_TIMEOUT;
-    forward_signal(box, (int)box->wall_signal);
-    box->deadline_ns = box_now(box) + box->grace_ms * MS;
-}
-
 static void add_usage(struct rusage *sum, const struct rusage *more) {
     sum->ru_utime.tv_sec += more->ru_utime.tv_sec;
     sum->ru_utime.tv_usec += more->ru_utime.tv_usec;
@@ -125,6 +114,7 @@ static void read_line(struct box *box) {
         if (__atomic_load_n(&box->page->fault.outcome, __ATOMIC_ACQUIRE) || !box->page->is_executing) return;
         box->exec_ns = box_now(box);
         if (box->limit_ms && !box->ending) box->deadline_ns = box->exec_ns + box->limit_ms * MS;
+        box->cpu.moved_ns = box->exec_ns;
         return;
     }
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -176,9 +166,9 @@ static void read_signals(struct box *box) {
     }
 }
 
-/* What is left until the deadline, or until the terminal wants another look; NULL: for ever. */
+/* What is left until a clock or the terminal wants a look; NULL: for ever. */
 static const struct timespec *time_left(const struct box *box, struct timespec *left) {
-    uint64_t until = box->deadline_ns;
+    uint64_t until = next_look(box);
     uint64_t quiet = box->terminal.quiet_until_ns;
     if (quiet && (!until || quiet < until)) until = quiet;
     if (!until) return NULL;
@@ -207,7 +197,7 @@ static void watch_once(struct box *box) {
     if (fds[ON_LINE].revents) read_line(box);
     if (fds[ON_CONTROL].revents) read_control(box);
     if (fds[ON_SIGNAL].revents) read_signals(box);
-    if (box->deadline_ns && box_now(box) >= box->deadline_ns) end_by_clock(box);
+    look_at_clocks(box);
     if (extra) relay_terminal(box);
     if (fds[ON_HELPER].revents && box->helper_pid) reap(box, WNOHANG);
     if (fds[ON_CHILD].revents && !box->has_child_ended) reap(box, WNOHANG);

@@ -110,7 +110,9 @@ int exit_status(const struct box *box) {
     switch (find_outcome(box)) {
     case OUTCOME_EXITED: return WEXITSTATUS(status);
     case OUTCOME_SIGNALLED: return EXIT_SIGNALLED + WTERMSIG(status);
-    case OUTCOME_WALL_TIMEOUT: return EXIT_TIMEOUT;
+    case OUTCOME_WALL_TIMEOUT:
+    case OUTCOME_IDLE_TIMEOUT: return EXIT_TIMEOUT;
+    case OUTCOME_CPU_TIMEOUT: return EXIT_SIGNALLED + (WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL);
     case OUTCOME_NOT_EXECUTABLE: return EXIT_NOT_EXECUTABLE;
     case OUTCOME_NOT_FOUND: return EXIT_NOT_FOUND;
     case OUTCOME_SETUP_FAILED: return EXIT_REFUSED;

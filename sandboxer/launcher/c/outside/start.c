@@ -134,18 +134,3 @@ int op_become_subreaper(struct box *box, struct cursor *c) {
     box->is_subreaper = true;
     return k_prctl(K_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
-
-#define LIMIT_MS_MAX (1ULL << 40)
-
-/* Bound the time that the command may take. Fields: limit in ms, grace in ms, signal. */
-int op_arm_wall_clock(struct box *box, struct cursor *c) {
-    uint64_t limit_ms = take_u64(c);
-    uint64_t grace_ms = take_u64(c);
-    uint32_t number = take_u32(c);
-    if (!taken_all(c)) return EBADMSG;
-    if (!limit_ms || limit_ms > LIMIT_MS_MAX || grace_ms > LIMIT_MS_MAX || !number || number > 64) return EINVAL;
-    box->limit_ms = limit_ms;
-    box->grace_ms = grace_ms;
-    box->wall_signal = number;
-    return 0;
-}
