@@ -173,6 +173,56 @@ def check_regions() -> None:
         assert all(tuple(part.point()[:2]) in seen(part) for part in outside)
 
 
+def check_united() -> None:
+    """What becomes of regions that are joined holds the same points; and what cannot be one test stays apart."""
+    every = list(itertools.product(range(8), range(8)))
+
+    def seen(region: Region) -> list[tuple[int, int]]:
+        tests = region.tests()
+        return [p for p in every if all(any(a <= p[i] & m <= b for a, b in r) for i, m, r in tests)]
+
+    def some(*tests: tuple[int, int, bits.Ranges]) -> Region:
+        found = bits.within(Region(), tests)
+        assert found is not None
+        return found
+
+    low, high, odd = (0, 7, ((0, 2),)), (0, 7, ((3, 7),)), (0, 1, ((1, 1),))
+    corners = [some(low, (1, 7, ((0, 3),))), some(high, (1, 7, ((4, 7),)))]
+    masks = [some((0, 6, ((0, 0),))), some((0, 7, ((4, 5), (7, 7))))]
+    flags = [some((0, 7, ((0, 4),)), odd), some((0, 7, ((5, 6),)), (0, 5, ((4, 4),)))]
+    thirds = [some((0, 6, ((2, 6),)), odd), some((0, 6, ((2, 6),)), (0, 1, ((0, 0),)))]
+    row = some((1, 4, ((0, 0),)))
+    line = [region for part in (low, high) if (region := row.narrowed(*part)) is not None]
+    for regions, count in ((corners, 2), (masks, 2), (flags, 2), (thirds, 2), (line, 1), (line[:1], 1)):
+        found = bits.united(regions)
+        assert len(found) <= count
+        assert sorted(p for region in found for p in seen(region)) == sorted(p for region in regions for p in seen(region))
+    assert sorted(seen(bits.united(line)[0])) == [(a, b) for a in range(8) for b in range(4)]
+    region = Region(effort=bits.Effort(3))
+    _raises(bits.Exhausted, lambda: [region.narrowed(0, 7, ((1, 2),)) for _ in range(4)])
+
+
+def check_wide() -> None:
+    """Tests on a part of what a wider test knows, one after the other, against trying out."""
+    lists: list[tuple[int, bits.Ranges]] = [
+        (15, ((1, 1), (4, 6), (9, 9), (13, 14))),
+        (15, ((2, 9),)),
+        (12, ((4, 8),)),
+        (6, ((2, 4),)),
+        (9, ((1, 8),)),
+        (5, ((1, 4),)),
+        (3, ((0, 0), (2, 3))),
+        (8, ((8, 8),)),
+        (7, ((3, 5),)),
+        (1, ((1, 1),)),
+    ]
+    for tests in itertools.permutations(lists, 3):
+        region = bits.within(Region(), [(0, *test) for test in tests])
+        wanted = {v for v in SMALL if all(any(a <= v & m <= b for a, b in r) for m, r in tests)}
+        left = {v for v in SMALL if all(any(a <= v & m <= b for a, b in r) for _, m, r in region.tests())} if region else set()
+        assert left == wanted, tests
+
+
 def _points(cases: algebra.Cases) -> set[tuple[int, int]]:
     """Where cases of socket hold, by their own ranges and not by `matches`."""
     at = {"family": 0, "type": 1}
@@ -581,6 +631,11 @@ def check_proof() -> None:
         _raises(reference.TooManyParts, lambda: proof.find_difference(here, "x86_64", [program]))
     finally:
         reference.MAX_PARTS = limit
+    steps, proof.MAX_STEPS = proof.MAX_STEPS, 100
+    try:
+        _raises(reference.TooManyParts, lambda: proof.find_difference(here, "x86_64", [program]))
+    finally:
+        proof.MAX_STEPS = steps
     right = stack.emit
     stack.emit = lambda diagram, weigh=None: (*right(diagram, weigh)[:-1], Instruction(6, 0, 0, 0x50007))
     try:
@@ -613,6 +668,15 @@ def check_walk() -> None:
     found = {answer: region for region, answer in proof.walk(upper, Region())}
     assert found[1].witness(2) >> 32 == 5
     assert found[2].witness(2) >> 32 != 5
+    meeting = [(0x20, 0, 0, 0), (0x15, 1, 0, 5), (0x20, 0, 0, 4), (0x15, 0, 1, 7), (6, 0, 0, 1), (6, 0, 0, 2)]
+    ways = [(answer, sorted(region.tests())) for region, answer in proof.walk(tuple(map(Instruction._make, meeting)), Region())]
+    assert sorted(ways) == [
+        (1, [(-2, WORD, ((7, 7),)), (-1, WORD, ((0, 4), (6, WORD)))]),
+        (2, [(-2, WORD, ((0, 6), (8, WORD))), (-1, WORD, ((0, 4), (6, WORD)))]),
+        (2, [(-1, WORD, ((5, 5),))]),
+    ]
+    both = [(0x20, 0, 0, 16), (0x35, 0, 1, 9), (0x15, 0, 0, 10), (6, 0, 0, 1)]
+    assert [region.ranges(0, WORD) for region, _ in proof.walk(tuple(map(Instruction._make, both)), Region())] == [((0, WORD),)]
     chosen = [
         next(answer for _, answer in proof.walk_stack([(Instruction(6, 0, 0, value),) for value in stack], Region()))
         for stack in ((EPERM, ENOSYS), (ENOSYS, EPERM), (ALLOW, EPERM), (KILL, 0), (0, KILL), (LOG, ALLOW), ())
@@ -737,6 +801,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "simulator": check_simulator,
     "bits": check_bits,
     "regions": check_regions,
+    "united": check_united,
+    "wide": check_wide,
     "cases": check_cases,
     "text": check_text,
     "relations": check_relations,

@@ -29,8 +29,8 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "diagram: an answer and a node are told apart by nothing",
         _DIAGRAM,
-        "child if isinstance(child, int) else -id(child) for child",
-        "1 if isinstance(child, int) else -id(child) for child",
+        "return one if isinstance(one, int) else -id(one)",
+        "return 1 if isinstance(one, int) else -id(one)",
     ),
     Row(
         "diagram: a range ends one too late", _DIAGRAM, "pieces.append((high + 1, outside))", "pieces.append((high + 2, outside))"
@@ -38,14 +38,19 @@ COMPILER: tuple[Row, ...] = (
     Row("diagram: a range ends one too early", _DIAGRAM, "pieces.append((high + 1, outside))", "pieces.append((high, outside))"),
     Row("diagram: where is inside out", _DIAGRAM, "pieces: list[Piece] = [(0, outside)]", "pieces: list[Piece] = [(0, inside)]"),
     Row(
-        "diagram: a test that fails answers", _DIAGRAM, "return answer if test else below", "return answer if not test else below"
+        "diagram: a test that fails answers",
+        _DIAGRAM,
+        "lambda one, other: answer if one == 1",
+        "lambda one, other: answer if one == 0",
     ),
     Row(
         "diagram: over forgets what is below",
         _DIAGRAM,
-        "pieces = [(low, self.over(child, answer, below)) for low, child in test.pieces()]",
-        "pieces = [(low, self.over(child, answer, answer)) for low, child in test.pieces()]",
+        "None if isinstance(one, Node) else other)",
+        "None if isinstance(one, Node) else answer)",
     ),
+    Row("diagram: what was joined once is the same with another", _DIAGRAM, "key = (_key(a), _key(b))", "key = (_key(a), 0)"),
+    Row("diagram: what was joined once is the same under another", _DIAGRAM, "key = (_key(a), _key(b))", "key = (0, _key(b))"),
     Row(
         "diagram: nodes side by side lose a cut",
         _DIAGRAM,
@@ -91,14 +96,29 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "diagram: the strictest rule is laid on first",
         _DIAGRAM,
-        "in reversed(in_order(wall, call, refused)):",
-        "in in_order(wall, call, refused):",
+        "in groupby(reversed(in_order(wall, call, refused)), key",
+        "in groupby(in_order(wall, call, refused), key",
     ),
     Row(
         "diagram: only the first case counts",
         _DIAGRAM,
-        "for case in rule.cases:\n            found = forge",
-        "for case in rule.cases[:1]:\n            found = forge",
+        "for rule, _ in rules for case in rule.cases]",
+        "for rule, _ in rules for case in rule.cases[:1]]",
+    ),
+    Row(
+        "diagram: of cases in pairs the odd one is lost",
+        _DIAGRAM,
+        "in zip_longest(tests[::2], tests[1::2], fillvalue=0)]",
+        "in zip(tests[::2], tests[1::2])]",
+    ),
+    Row(
+        "diagram: of cases in pairs both have to hold", _DIAGRAM, "forge.joined(one, other, or_)", "forge.joined(one, other, min)"
+    ),
+    Row(
+        "diagram: rules of several answers are one",
+        _DIAGRAM,
+        "groupby(reversed(in_order(wall, call, refused)), key=itemgetter(1))",
+        "[(refused, in_order(wall, call, refused)[::-1])]",
     ),
     Row(
         "diagram: numbers in a gap are the next call's",
@@ -365,15 +385,20 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "proof: the way of what is not taken is lost",
         _PROOF,
-        "                if on_true is not None and on_false is not None:\n",
-        "                if on_true is not None and on_false is None:\n",
+        "for ways, passed in ((on_true, step.on_true), (on_false, step.on_false)):",
+        "for ways, passed in ((on_true, step.on_true),):",
     ),
-    Row("proof: ways are swapped", _PROOF, "here, at = on_true, at + step.on_true", "here, at = on_true, at + step.on_false"),
+    Row(
+        "proof: ways are swapped",
+        _PROOF,
+        "((on_true, step.on_true), (on_false, step.on_false))",
+        "((on_true, step.on_false), (on_false, step.on_true))",
+    ),
     Row(
         "proof: what was not taken goes on as if",
         _PROOF,
-        "open_ways.append((on_false, at + step.on_false, seen))",
-        "open_ways.append((on_false, at + step.on_true, seen))",
+        "((on_true, step.on_true), (on_false, step.on_false))",
+        "((on_true, step.on_true), (on_false, step.on_true))",
     ),
     Row(
         "proof: the mask of a jump is forgotten",
@@ -384,24 +409,24 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "proof: and is forgotten",
         _PROOF,
-        "seen = _Seen(seen.index, seen.shift, seen.mask & step.k)",
-        "seen = _Seen(seen.index, seen.shift, seen.mask)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask & step.k), regions)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask), regions)",
     ),
     Row(
         "proof: and replaces the mask",
         _PROOF,
-        "seen = _Seen(seen.index, seen.shift, seen.mask & step.k)",
-        "seen = _Seen(seen.index, seen.shift, step.k)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask & step.k), regions)",
+        "go(following, _Seen(seen.index, seen.shift, step.k), regions)",
     ),
     Row("proof: upper halves are lower ones", _PROOF, "return _Seen(index, rest * 8, WORD)", "return _Seen(index, 0, WORD)"),
     Row("proof: the number is the architecture", _PROOF, "return _Seen(NUMBER, 0, WORD)", "return _Seen(ARCH, 0, WORD)"),
     Row("proof: loads beyond the arguments are taken", _PROOF, "if not 0 <= index < 6 or rest", "if not -2 <= index < 7 or rest"),
-    Row("proof: long jumps go nowhere", _PROOF, "                at += step.k\n", "                at += 0\n"),
+    Row("proof: long jumps go nowhere", _PROOF, "go(following + step.k, seen, regions)", "go(following, seen, regions)"),
     Row(
         "proof: the end of a filter is an answer",
         _PROOF,
-        """                raise UnprovableFilter("it jumps past its end")""",
-        """                break""",
+        """            raise UnprovableFilter("it jumps past its end")""",
+        """            return""",
     ),
     Row(
         "proof: the oldest filter wins",
@@ -421,6 +446,19 @@ COMPILER: tuple[Row, ...] = (
         "for smaller, older in walk_stack(programs[:-1], part):",
         "for smaller, older in walk_stack((), part):",
     ),
+    Row(
+        "proof: ways that meet are the first of them",
+        _PROOF,
+        ".setdefault(seen, []).extend(regions)",
+        ".setdefault(seen, list(regions))",
+    ),
+    Row(
+        "proof: ways that meet see what the first saw",
+        _PROOF,
+        "waiting[at].setdefault(seen, [])",
+        "waiting[at].setdefault(next(iter(waiting[at]), seen), [])",
+    ),
+    Row("proof: it may take for ever", _PROOF, "arch, change, Effort(MAX_STEPS)):", "arch, change, Effort(MAX_STEPS << 20)):"),
     Row("proof: foreign architectures are not looked at", _PROOF, """    yield foreign, change("", FOREIGN)\n""", ""),
     Row("proof: x32 is not looked at", _PROOF, """        yield from _at(here, x32, change("", FOREIGN))\n""", ""),
     Row("proof: unknown numbers are not looked at", _PROOF, """    yield from _at(here, unnamed, change("", UNKNOWN))\n""", ""),

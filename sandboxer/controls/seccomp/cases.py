@@ -83,7 +83,7 @@ def all_hold(call: str, *parts: Cases) -> Cases:
 
 def some_hold(call: str, *parts: Cases) -> Cases:
     """The disjunction. Raises TooManyCases."""
-    return _tidy(call, (case for part in parts for case in part))
+    return _tidy(call, _merged([case for part in parts for case in part]))  # values of a list are one condition, however many
 
 
 def none_holds(call: str, cases: Cases) -> Cases:

@@ -80,10 +80,11 @@ def _prove(settings: Settings, arch: str, filters: Sequence[Filter], change: pro
     except TooManyParts as error:
         (call,) = error.args
         why = "a filter is proven before it is used, and of these too many combinations would have to be looked at"
-        attempt = "fewer cases that look at several arguments or masks"
-        place = min(item.place for item in _statements(settings.walls) if item.rule.call == call)
+        attempt = "fewer cases that look at several arguments or masks, or lists of values under one mask only"
+        places = (item.place for item in _statements(settings.walls) if item.rule.call == call)
+        place = min(places, default=settings.walls[0].place)
         raise ProfileError(
-            Problem(f"the rules about {call} are too many to be proven", where=place, why=why, attempt=attempt)
+            Problem(f"the rules about {call or 'system calls'} are too many to be proven", where=place, why=why, attempt=attempt)
         ) from error
 
 

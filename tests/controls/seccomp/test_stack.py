@@ -12,6 +12,7 @@ from sandboxer.abi import bpf
 from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
+from sandboxer.controls.seccomp.compiler import proof
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.rules import Condition, Rule, find_arguments
@@ -213,6 +214,24 @@ def test_combinations_that_no_proof_can_walk_are_refused_and_a_few_are_not() -> 
     shown = refusal(f"allow: [execve, exit_group, {pairs(16)}]")
     assert "the rules about ioctl are too many to be proven" in shown
     assert "test.yaml:1:29" in shown
+
+
+def test_hundreds_of_wide_values_are_compiled_and_proven() -> None:
+    values = [(at * 0x9E3779B97F4A7C15) & (1 << 64) - 1 for at in range(1, 701)]
+    stack = programs(meaning(f"{MINIMAL[:-1]}, {{ioctl: {{arg: {{in: [{', '.join(map(repr, map(hex, values)))}]}}}}}}]"))
+    for value in values[::50]:
+        assert answer(stack, NUMBER["ioctl"], 0, 0, value) == bpf.RET_ALLOW
+        assert answer(stack, NUMBER["ioctl"], 0, 0, value ^ HIGH) == bpf.RET_ERRNO | 1
+
+
+def test_lists_under_two_masks_that_take_too_long_are_refused_with_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{MINIMAL[:-1]}, {{ioctl: {{arg: {{gt: 1, masked: ['0xffffffff', {{in: [1, 3, 5, 7]}}]}}}}}}]"
+    assert programs(meaning(text))
+    monkeypatch.setattr(proof, "MAX_STEPS", 120)
+    shown = refusal(text)
+    assert "the rules about ioctl are too many to be proven" in shown
+    assert "test.yaml:1:57" in shown
+    assert "lists of values under one mask only" in shown
 
 
 # ── random rules ──────────────────────────────────────────────────────────────────────────────────────────────────────
