@@ -27,7 +27,7 @@ from sandboxer.controls.seccomp.bits import Region
 from sandboxer.controls.seccomp.compiler import proof
 from sandboxer.controls.seccomp.compiler.diagram import ARCH, NUMBER, Forge, number_pieces, walls_diagram
 from sandboxer.controls.seccomp.compiler.emit import emit
-from sandboxer.controls.seccomp.compiler.program import Instruction, Program, decode, encode
+from sandboxer.controls.seccomp.compiler.program import Instruction, Program, decode, encode, loaded_length, stacked_length
 from sandboxer.controls.seccomp.libseccomp.backend import alternatives, denied_rules, granted_rules
 from sandboxer.controls.seccomp.libseccomp.blocks import comparisons
 from sandboxer.controls.seccomp.libseccomp.closing import closing_filter, unnamed_ranges
@@ -54,6 +54,7 @@ def check_bpf() -> None:
     """linux/bpf_common.h, linux/seccomp.h, linux/audit.h."""
     assert (bpf.LD_W_ABS, bpf.JMP_JA, bpf.JMP_JEQ_K, bpf.JMP_JGT_K, bpf.JMP_JGE_K, bpf.JMP_JSET_K) == (32, 5, 21, 37, 53, 69)
     assert (bpf.ALU_AND_K, bpf.RET_K, bpf.MAX_INSTRUCTIONS, bpf.INSTRUCTION_BYTES) == (84, 6, 4096, 8)
+    assert (bpf.MAX_STACKED_INSTRUCTIONS, bpf.STACKED_PENALTY) == (32768, 4)
     assert (bpf.DATA_NR, bpf.DATA_ARCH, bpf.DATA_ARGS) == (0, 4, 16)
     assert (bpf.RET_KILL_PROCESS, bpf.RET_KILL_THREAD, bpf.RET_TRAP, bpf.RET_ERRNO) == (KILL, 0, 0x30000, 0x50000)
     assert (bpf.RET_USER_NOTIF, bpf.RET_TRACE, bpf.RET_LOG, bpf.RET_ALLOW) == (0x7FC00000, 0x7FF00000, LOG, ALLOW)
@@ -718,6 +719,33 @@ def check_simulator() -> None:
 # ── the second backend ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def check_lengths() -> None:
+    """What the kernel counts: net/core/filter.c, and 4 for each filter that is not the newest."""
+    steps = [
+        (0x20, 0, 0, 4),
+        (0x15, 0, 4, 0xC000003E),
+        (0x45, 0, 3, 6),
+        (0x25, 1, 2, 6),
+        (0x35, 0, 1, 6),
+        (6, 0, 0, 0),
+        (6, 0, 0, 1),
+    ]
+    counted = tuple(Instruction(*step) for step in steps)
+    assert loaded_length(counted) == 3 + 1 + 2 + 2 + 2 + 1 + 2 + 2
+    assert [stacked_length([counted] * count) for count in (0, 1, 3)] == [0, 15, 53]
+    here = meaning(MINIMAL).at(Situation())
+    limit = bpf.MAX_STACKED_INSTRUCTIONS
+    for is_watched in (False, True):
+        made = compile_stack(here, "x86_64", is_watched=is_watched)
+        try:
+            bpf.MAX_STACKED_INSTRUCTIONS = stacked_length(decode(item.program) for item in made)  # type: ignore[misc]
+            assert compile_stack(here, "x86_64", is_watched=is_watched) == made
+            bpf.MAX_STACKED_INSTRUCTIONS -= 1  # type: ignore[misc]
+            assert "together" in _raises(ProfileError, lambda: compile_stack(here, "x86_64", is_watched=is_watched))  # noqa: B023
+        finally:
+            bpf.MAX_STACKED_INSTRUCTIONS = limit  # type: ignore[misc]
+
+
 def check_closing() -> None:
     """What we write beside libseccomp: numbers without a name, answers, the loading call; and how ranges become comparisons."""
     text = "allow: [execve, exit_group, getpid, {socket: {family: {in: [1, 2]}}}, bpf, {prctl: {option: 3}}]"
@@ -814,6 +842,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "filters": check_filters,
     "proof": check_proof,
     "stacks": check_stacks,
+    "lengths": check_lengths,
     "closing": check_closing,
     "drawn": check_drawn,
     "splits": check_splits,

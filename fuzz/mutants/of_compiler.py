@@ -359,6 +359,29 @@ COMPILER: tuple[Row, ...] = (
         "for item in settings.frequency if item.call in NUMBERS[arch]}",
         "for item in () if item.call in NUMBERS[arch]}",
     ),
+    Row(
+        "stack: the sum of all filters is not looked at",
+        _STACK,
+        "    if total <= bpf.MAX_STACKED_INSTRUCTIONS:\n",
+        "    if total <= bpf.MAX_STACKED_INSTRUCTIONS << 8:\n",
+    ),
+    Row(
+        "stack: a watched stack is not counted",
+        _STACK,
+        "_watched(settings, arch))\n        _check_total(filters)\n",
+        "_watched(settings, arch))\n",
+    ),
+    Row("program: an answer is one instruction", _PROGRAM, "return 2  # the value", "return 1  # the value"),
+    Row(
+        "program: jumps with two ways are one instruction",
+        _PROGRAM,
+        "return 1 + (not has_one_way)",
+        "return 1 + 0 * (not has_one_way)",
+    ),
+    Row("program: bits can be tested the other way round", _PROGRAM, "on_true and step.code in _INVERTED)", "on_true)"),
+    Row("program: large numbers are immediates", _PROGRAM, "is_negative = step.k >> 31", "is_negative = step.k >> 32"),
+    Row("program: filters in a stack cost nothing", _PROGRAM, "max(len(lengths) - 1, 0)", "0"),
+    Row("program: the newest filter costs more too", _PROGRAM, "max(len(lengths) - 1, 0)", "len(lengths)"),
     # ── proof ──
     Row(
         "proof: no difference is ever found",
