@@ -74,9 +74,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "errno",
         Merge.GRANT,
-        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": {"type": "list", "schema": {"type": "string"}}},
+        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": _RULES},
         parse_answers,
-        "what refused calls answer, where that is not default_errno: {ENOSYS: [clone3]}",
+        "what refused calls answer, where that is not default_errno: {ENOSYS: [clone3, {bpf: {}, when: {arch: x86_64}}]}",
         "ENOSYS for clone3",
     ),
     Field(

@@ -133,13 +133,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a refused call says: `subject` is a call, or `@name` for every call that a group allows."""
+    """What a refused call says where a condition holds: `subject` is a call, or `@name` for every call that a group allows."""
 
     errno: int
     subject: str
+    when: When = ALWAYS
 
     def __str__(self) -> str:
-        return f"{Errno(self.errno).name}: {self.subject}"
+        from sandboxer.controls.seccomp.words import show_options
+
+        return f"{Errno(self.errno).name}: {self.subject}{show_options(NO_ANSWER, self.when)}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
