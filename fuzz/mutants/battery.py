@@ -467,6 +467,8 @@ def check_answers() -> None:
         f"{MINIMAL}\nerrno: {{EIO: [{{bpf: {{}}, when: {{arch: x86_64}}}}], EACCES: [{{bpf: {{}}, when: {{kernel: '<6.0'}}}}]}}"
     )
     assert "two things" in _raises(ProfileError, lambda: meaning(meeting))
+    many = "".join(f", {{socket: {{family: {at}}}}}" for at in range(257))
+    assert "too many rules about socket" in _raises(ProfileError, lambda: meaning(f"{MINIMAL[:-1]}{many}]"))
 
 
 def check_refusals() -> None:

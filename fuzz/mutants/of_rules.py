@@ -128,8 +128,32 @@ RULES: tuple[Row, ...] = (
     Row(
         "bits: a region under several masks is never empty",
         _BITS,
-        "for group in _together(tests) if len(group) > 1)",
-        "for group in _together(tests) if len(group) > 9)",
+        "value = find_value(tests, self._effort)",
+        "value = known_value",
+    ),
+    Row(
+        "bits: a value that was found is of the old tests",
+        _BITS,
+        "else self._with(index, tests, value)",
+        "else self._with(index, tests, known_value)",
+    ),
+    Row(
+        "bits: what passed the other tests passes this one",
+        _BITS,
+        "if not touching(left, known_value & mask, known_value & mask):",
+        "if not left:",
+    ),
+    Row(
+        "bits: a part that none of the tests leaves is dropped",
+        _BITS,
+        "return (None, (region,)) if inside is None",
+        "return (None, ()) if inside is None",
+    ),
+    Row(
+        "meaning: a call may have cases without end",
+        _MEANING,
+        "if before <= MAX_CASES < counts",
+        "if before <= MAX_CASES << 9 < counts",
     ),
     Row(
         "bits: regions that differ in two arguments are one",

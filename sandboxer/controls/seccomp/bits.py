@@ -114,7 +114,7 @@ class Effort:
 
     __slots__ = ("left",)
 
-    def __init__(self, steps: int = 1 << 22) -> None:
+    def __init__(self, steps: int = 1 << 20) -> None:
         self.left = steps
 
     def spend(self, steps: int) -> None:
@@ -139,9 +139,9 @@ def _value_under(tests: Mapping[int, Ranges], effort: Effort) -> int | None:
     """The same where masks overlap: bit by bit from the highest, and no further where all tests have failed or passed."""
     dead: set[tuple[int, ...]] = set()
 
-    def find(value: int, free: int, masks: Iterable[int]) -> int | None:
+    def find(value: int, free: int, masks: Sequence[int]) -> int | None:
         """A value with these bits where they are not `free`. masks: of the tests that are not settled by the bit before."""
-        effort.spend(1)
+        effort.spend(len(masks))
         still: list[int] = []
         least, seen, is_apart = value, 0, True
         for mask in masks:
@@ -167,7 +167,7 @@ def _value_under(tests: Mapping[int, Ranges], effort: Effort) -> int | None:
         dead.add(key)
         return None
 
-    return find(0, FULL, tests)
+    return find(0, FULL, tuple(tests))
 
 
 def _among(wide: int, low: int, high: int, mask: int, ranges: Ranges) -> Ranges | None:
@@ -228,19 +228,14 @@ def _settled(tests: dict[int, Ranges], mask: int, effort: Effort) -> bool:
     return True
 
 
-def _is_empty(tests: Mapping[int, Ranges], effort: Effort) -> bool:
-    """Whether tests on one argument, none of which is empty by itself, leave nothing together."""
-    overlapping = (group for group in _together(tests) if len(group) > 1)
-    return any(_value_under({mask: tests[mask] for mask in group}, effort) is None for group in overlapping)
-
-
 class Region:
     """The calls that pass a set of tests; never empty. Immutable, but for the effort that what is made of it shares with it."""
 
-    __slots__ = ("_effort", "by_index")
+    __slots__ = ("_effort", "_values", "by_index")
 
-    def __init__(self, tests: Mapping[int, Mapping[int, Ranges]] | None = None, effort: Effort | None = None) -> None:
-        self.by_index: Mapping[int, Mapping[int, Ranges]] = tests or {}  # argument -> mask -> ranges
+    def __init__(self, *, effort: Effort | None = None) -> None:
+        self.by_index: Mapping[int, Mapping[int, Ranges]] = {}  # argument -> mask -> ranges
+        self._values: Mapping[int, int] = {}  # argument -> a value that passes these
         self._effort = effort or Effort()
 
     def narrowed(self, index: int, mask: int, ranges: Ranges) -> Region | None:
@@ -258,13 +253,24 @@ class Region:
         if left == known:
             return self
         tests[mask] = left
-        if len(tests) > 1 and (not _settled(tests, mask, self._effort) or _is_empty(tests, self._effort)):
+        if len(tests) > 1 and not _settled(tests, mask, self._effort):
             return None
-        return Region({**self.by_index, index: tests}, self._effort)
+        known_value = self._values.get(index, 0)
+        value: int | None = known_value
+        if not touching(left, known_value & mask, known_value & mask):  # what passed the other tests may pass this one too
+            value = find_value(tests, self._effort)
+        return None if value is None else self._with(index, tests, value)
+
+    def _with(self, index: int, tests: Mapping[int, Ranges], value: int) -> Region:
+        """The region with other tests on one argument, and a value that passes them."""
+        made = Region(effort=self._effort)
+        made.by_index = {**self.by_index, index: tests}
+        made._values = {**self._values, index: value}
+        return made
 
     def with_test(self, index: int, mask: int, ranges: Ranges) -> Region:
-        """The region with another test in place of the one that it has under this mask."""
-        return Region({**self.by_index, index: {**self.by_index[index], mask: ranges}}, self._effort)
+        """The region with a wider test in place of the one that it has under this mask."""
+        return self._with(index, {**self.by_index[index], mask: ranges}, self._values[index])
 
     def ranges(self, index: int, mask: int) -> Ranges:
         """What is known of `value & mask`, by the tests under this very mask; those that others say are not among them."""
@@ -276,9 +282,7 @@ class Region:
 
     def witness(self, index: int) -> int:
         """A value of this argument that passes the tests on it."""
-        found = find_value(self.by_index.get(index, {}))
-        assert found is not None  # a region is never empty
-        return found
+        return self._values.get(index, 0)
 
     def point(self) -> tuple[int, ...]:
         """Six arguments that pass all tests."""
@@ -295,6 +299,12 @@ def without(region: Region, tests: Iterable[tuple[int, int, Ranges]]) -> Iterato
         if outside is not None:
             yield outside
         rest = rest.narrowed(index, mask, ranges)
+
+
+def split(region: Region, tests: Sequence[tuple[int, int, Ranges]]) -> tuple[Region | None, Sequence[Region]]:
+    """The part of a region in which all of the tests pass, and the disjoint parts in which not all do."""
+    inside = within(region, tests)
+    return (None, (region,)) if inside is None else (inside, tuple(without(region, tests)))
 
 
 def within(region: Region, tests: Iterable[tuple[int, int, Ranges]]) -> Region | None:

@@ -17,6 +17,7 @@ from sandboxer.controls.parse import did_you_mean
 from sandboxer.controls.room import Scope
 from sandboxer.controls.seccomp.rules import (
     ALWAYS,
+    MAX_CASES,
     NO_ANSWER,
     Answer,
     Count,
@@ -309,6 +310,21 @@ def _can_meet(one: When, other: When) -> bool:
     return arches and since < below and not (one.held | other.held) & (one.unheld | other.unheld)
 
 
+def _check_cases(wall: Wall) -> Iterator[Problem]:
+    """Calls with more cases than can be compared with each other in reasonable time."""
+    for name, statements in (("allow", wall.grants or ()), ("deny", wall.denies)):
+        counts: dict[str, int] = {}
+        for item in sorted(statements, key=lambda item: item.place):
+            before = counts.get(item.rule.call, 0)
+            counts[item.rule.call] = before + len(item.rule.cases)
+            if before <= MAX_CASES < counts[item.rule.call]:
+                what = f"there are too many rules about {item.rule.call} in `{name}`"
+                why = f"together they may have {MAX_CASES} cases; a list of values in one rule is one"
+                yield Problem(
+                    what, where=item.place, why=why, attempt=f"{{{item.rule.call}: {{argument: {{in: [value, ...]}}}}}}"
+                )
+
+
 def _check_errnos(wall: Wall) -> Iterator[Problem]:
     """Two denies that say different error numbers for one use of a call."""
     spoken = [item for item in wall.denies if item.rule.answer != NO_ANSWER and action_of(item.rule.answer) == bpf.RET_ERRNO]
@@ -357,7 +373,8 @@ def understand(section: Section, scope: Scope) -> Settings:
         expansion.take(said)
         is_open = bool(walls) and "allow" not in said.said
         wall = Wall(name, place, None if is_open else _once(expansion.grants), _once(expansion.denies))
-        problems += _check_errnos(wall)
+        too_many = tuple(_check_cases(wall))
+        problems += too_many or _check_errnos(wall)
         walls.append(_strict(wall) if is_strict or said.values("strict") == (True,) else wall)
         refusals += expansion.refusals
         problems += expansion.problems

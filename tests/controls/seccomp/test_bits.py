@@ -275,10 +275,10 @@ def test_touching_ranges_are_those_with_a_value_between() -> None:
 
 def test_question_that_takes_more_steps_than_it_was_given_is_given_up() -> None:
     tests = {0b10101: ((1, 4),), 0b01111: ((6, 9),), 0b11010: ((2, 8),)}
-    assert find_value(tests, Effort(100)) == find_value(tests)
+    assert find_value(tests, Effort(1000)) == find_value(tests)
     with pytest.raises(Exhausted):
         find_value(tests, Effort(1))
-    region = Region(effort=Effort(1)).narrowed(0, 7, ((1, 3),))
+    region = Region(effort=Effort(1)).narrowed(0, 7, ((0, 3),))
     assert region is not None
     with pytest.raises(Exhausted):
         region.narrowed(0, 7, ((1, 2),))

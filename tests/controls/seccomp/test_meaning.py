@@ -111,6 +111,17 @@ def test_answer_for_a_group_is_an_answer_for_each_of_its_calls() -> None:
     assert settings.errno_of("ptrace") == 1
 
 
+def test_more_cases_of_a_call_than_can_be_compared_are_refused_at_the_first_of_them() -> None:
+    def rules(count: int) -> str:
+        return f"{MINIMAL}\ndeny:\n" + "".join(f"  - {{socket: {{family: {at}, type: {at + 7}}}}}\n" for at in range(count))
+
+    assert len(meaning(rules(256)).walls[0].denies) == 256
+    shown = error(rules(258))
+    assert "there are too many rules about socket in `deny`" in shown
+    assert "test.yaml:259:5" in shown
+    assert shown.count("too many rules") == 1
+
+
 CONDITIONAL = f"""
 {MINIMAL}
 errno:
