@@ -2,8 +2,9 @@
 #
 #   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
-#   make bench   sandboxes and filters, side by side                              make fuzz    plan reader and filters, bounded
+#   make bench   sandboxes, filters, tracers                                      make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
+#   make test-vm tests on other kernels, in a virtual machine (tests/vm/README.md)
 
 BIN := .venv/bin
 FUZZ_SECONDS ?= 60
@@ -12,11 +13,15 @@ TEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
+EXPLAIN_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
-BENCH_PACKAGES := bubblewrap runc firejail systemd-container
+VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
+VM_KERNELS ?= stable newest
+VM_TESTS ?= tests/vm/suite tests/live/test_devices.py
+BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint format bench fuzz docs clean distclean
+.PHONY: setup demo test test-vm lint format bench fuzz docs clean distclean
 
 setup:
 	@+scripts/setup
@@ -27,6 +32,13 @@ demo: setup
 test: setup
 	@scripts/setup $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
+
+# As root, then as the ordinary user, on each kernel.
+test-vm: setup
+	@scripts/setup $(VM_PACKAGES)
+	@status=0; for kernel in $(VM_KERNELS); do for user in "" --user; do \
+		$(BIN)/python -m tests.vm test --kernel $$kernel $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
+	done; done; exit $$status
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \
@@ -40,7 +52,8 @@ format: setup
 bench: setup
 	@scripts/setup $(BENCH_PACKAGES)
 	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS); status=$$?; \
-		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && exit $$status
+		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && \
+		$(BIN)/python -m benchmarks.explain $(EXPLAIN_BENCH_FLAGS) && exit $$status
 
 # The seeds are read and never written: what a run finds worth keeping goes to build/.
 fuzz: setup

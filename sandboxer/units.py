@@ -1,4 +1,4 @@
-"""Text to numbers and back: bytes, milliseconds. Knows the units that profiles may use, and refuses the ambiguous ones.
+"""Text to numbers and back: bytes, milliseconds, processors. Knows the units that profiles may use, and refuses ambiguous ones.
 
 Sizes are powers of 1024 (`64M` and `64MiB` are the same); `MB` is refused, because half the world reads it as a million.
 A duration needs a unit (`10s`, `1h30m`, `250ms`); a bare `0` needs none. `unlimited` is a word for limits only.
@@ -17,6 +17,7 @@ DURATION_SUFFIXES_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000,
 
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)", re.ASCII)
 _PART = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|[dhms])", re.ASCII)
+_CPUS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)", re.ASCII)
 _MAX_TEXT = 64
 
 
@@ -79,6 +80,28 @@ def parse_duration_ms(text: str) -> int:
     if total >= 1 << 53:
         raise UnitError(f"{stripped} is longer than can be counted", "a shorter duration")
     return int(total)
+
+
+def parse_milli_cpus(text: str) -> int:
+    """The thousandths of a processor that `text` names: `1.5` and `150%` are both 1500.
+
+    Raises: UnitError where it is no such number, or finer than a thousandth.
+    """
+    match = _CPUS.fullmatch(text.strip()) if len(text) <= _MAX_TEXT else None
+    if match is None:
+        raise UnitError("a share of processors is a number of them, or a percentage of one", '2, 150% or "0.5"')
+    count = Fraction(match["number"]) * (10 if match["percent"] else 1000)
+    if count.denominator != 1:
+        raise UnitError(f"{text.strip()} is finer than a thousandth of a processor", "a number such as 0.25")
+    return int(count)
+
+
+def show_milli_cpus(count: int) -> str:
+    """The shortest exact text for thousandths of a processor; `parse_milli_cpus` reads it back."""
+    if count == UNLIMITED:
+        return "unlimited"
+    whole, rest = divmod(count, 1000)
+    return f"{whole}.{rest:03}".rstrip("0") if rest else str(whole)
 
 
 def show_bytes(count: int) -> str:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import settings
 
+# A busy machine is no failure: what takes long is measured by benchmarks.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 RESET = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 
 

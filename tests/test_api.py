@@ -129,6 +129,8 @@ def test_explain_tells_what_was_refused() -> None:
     assert result.denials is not None
     (denial,) = (row for row in result.denials.rows if row.call == "keyctl")
     assert (denial.count, denial.answer, denial.risk, result.exit_code) == (1, "EPERM", sandboxer.Risk.HIGH, 0)
+    assert "{keyctl: {option: KEYCTL_GET_KEYRING_ID}}  # risk: high" in result.denials.patch
+    assert result.denials.attempt.startswith("write it to .sandboxer/profiles/my-python.yaml")
     assert sandboxer.run(["true"]).denials is None
 
 

@@ -106,14 +106,15 @@ def find_disagreement(source: random.Random, helper: Path) -> tuple[int, str]:
         calls += boundary_calls(stack, number, limit=6)
     calls += boundary_calls(stack, 20, limit=6, arch=bpf.AUDIT_ARCH["i386"])
     rows = (Row(NUMBERS[:6], CASES, tuple((value,) for value in source.sample(_CONSTANTS, 6))),)
-    outcome = ask(stack, Questions(tuple(calls), rows, source.getrandbits(32)), helper=helper)
+    listens = source.random() < 0.3
+    outcome = ask(stack, Questions(tuple(calls), rows, source.getrandbits(32), listens), helper=helper)
     shown = " ".join(item.hex() for item in stack)
     if outcome.first:
         return outcome.asked, f"{outcome.first}\n{shown}"
     if any(_reads_pointer(program) for program in stack):
         return outcome.asked, ""  # where the helper's instruction lies, only the kernel knows
     for call, kernel in zip(calls, outcome.kernel, strict=True):
-        if visible(run_stack(stack, call).value) != kernel:
+        if visible(run_stack(stack, call).value, listens=listens) != kernel:
             return outcome.asked, f"{call}: kernel {kernel:#x}, simulator {run_stack(stack, call).value:#x}\n{shown}"
     return outcome.asked, ""
 

@@ -21,12 +21,16 @@ import traceback
 from collections.abc import Iterator
 from types import ModuleType
 
+from fuzz.mutants.of_algebra import ALGEBRA
 from fuzz.mutants.of_compiler import COMPILER
-from fuzz.mutants.of_rules import RULES
+from fuzz.mutants.of_meaning import MEANING
+from fuzz.mutants.of_stack import STACK
 from fuzz.mutants.of_tables import TABLES
+from fuzz.mutants.of_text import TEXT
 from fuzz.mutants.row import ROOT, RottenRow, Row
 
-ROWS: dict[str, Row] = {row.name: row for row in (*COMPILER, *RULES, *TABLES)}
+ALL: tuple[Row, ...] = (*COMPILER, *STACK, *ALGEBRA, *TEXT, *MEANING, *TABLES)
+ROWS: dict[str, Row] = {row.name: row for row in ALL}
 HEALTHY = "nothing"
 """The name of the row that changes nothing: the battery has to hold."""
 
@@ -34,7 +38,8 @@ CPU_SECONDS = 15
 MEMORY_BYTES = 2 << 30
 """Some mutants run for ever or grow; the battery takes a quarter of this time, and little memory."""
 
-_FRESH = ("sandboxer.controls.seccomp", "sandboxer.abi", "sandboxer.verify", "tests", "fuzz.mutants.battery")
+_CHECKS = ("fuzz.mutants.battery", "fuzz.mutants.checks")
+_FRESH = ("sandboxer.controls.seccomp", "sandboxer.abi", "sandboxer.verify", "tests", *_CHECKS)
 _LOADED = ("hypothesis", "hypothesis.strategies", "yaml", "sandboxer.controls", "sandboxer.verify.simulate")
 
 
@@ -112,7 +117,7 @@ def _live(name: str, source: bytes) -> dict[str, str]:
             check()
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename.endswith("battery.py")]
+        lines = [frame.lineno for frame in frames if "/mutants/checks/" in frame.filename]
         return {"outcome": "killed", "by": by, "why": f"{type(error).__name__} at {lines[-1:]}: {error!s:.300}"}
     if mutator is not None and not mutator.found:
         return {"outcome": "rotten", "by": "", "why": f"nobody imports {ROWS[name].module}"}

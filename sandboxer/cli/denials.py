@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sandboxer.cli.options import visible
-from sandboxer.model.result import Denial, Denials, Result
+from sandboxer.model.result import Denial, Denials, Reason, Result
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
+PATCH_LINES_SHOWN = 80
+UNSEEN = " (what mounts, Landlock, modes and limits refuse is not seen)"
 
 
 def show_denials(result: Result) -> Iterator[str]:
     """Every refused call with its reason, its risk and its patch; what came from inside cannot move the terminal's cursor."""
     denials = result.denials or Denials()
     if not denials.count:
-        yield "sandboxer: no system call was refused (what mounts, Landlock, modes and limits refuse is not seen)"
+        yield f"sandboxer: no system call was refused{UNSEEN}"
+        yield from _note_trap(result)
         return
-    yield f"sandboxer: {_count(denials.count, 'system call')} refused"
+    yield f"sandboxer: {_count(denials.count, 'system call')} refused{UNSEEN}"
+    yield from _note_trap(result)
     reasons = gather_uses(denials.rows)
     for rows in reasons[:REASONS_SHOWN]:
         yield ""
@@ -26,6 +30,26 @@ def show_denials(result: Result) -> Iterator[str]:
     if left:
         yield ""
         yield f"{_count(left, 'refused call')} of further kinds" + ("; --report has them" if reasons[REASONS_SHOWN:] else "")
+    if denials.patch and denials.patch not in {row.patch for row in denials.rows}:
+        yield ""
+        yield from (visible(line) for line in show_patch(denials))
+
+
+def _note_trap(result: Result) -> Iterator[str]:
+    """Say what ended the command, where no refused call did."""
+    rows = result.denials.rows if result.denials else ()
+    if result.reason is Reason.SECCOMP_KILL and not any(row.answer == "killed" for row in rows):
+        yield "sandboxer: none of them ended the command: a rule with `action: trap` sends SIGSYS too, and is not heard"
+
+
+def show_patch(denials: Denials) -> Iterator[str]:
+    """All patches in one, where it is of a length that somebody reads."""
+    lines = denials.patch.splitlines()
+    if len(lines) > PATCH_LINES_SHOWN:
+        yield f"one patch for all of it has {len(lines)} lines; --report has it"
+        return
+    yield f"all of it at once: take out what the job can do without, and {denials.attempt}:"
+    yield from (f"  {line}" for line in lines)
 
 
 def gather_uses(rows: Sequence[Denial]) -> list[list[Denial]]:

@@ -47,7 +47,7 @@ Standard input and output are the command's own. Options can only widen a profil
 Ctrl-Z stops the whole box until `fg` or `bg`, but not its wall clock; with --tty the key is the command's.
 
 With --explain every refused system call is answered by this process, which says what the profile says. It costs nothing
-for calls that are allowed, and tens of microseconds for those that are not; the profile is compiled anew. Refusals by mounts,
+for calls that are allowed, and less than strace for those that are not; the profile is compiled anew. Refusals by mounts,
 Landlock, file modes, capabilities and limits are not seen. The same is under `denials` in --report and --json.
 
 exit status:

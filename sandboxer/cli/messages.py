@@ -12,7 +12,15 @@ from sandboxer.model.result import Reason, Result
 from sandboxer.run.about import About
 from sandboxer.run.request import RequestError
 
-TOLD_REASONS = (Reason.WALL_TIMEOUT, Reason.CPU_TIMEOUT, Reason.FILE_LIMIT, Reason.SECCOMP_KILL, Reason.SUPERVISOR_LOST)
+TOLD_REASONS = (
+    Reason.WALL_TIMEOUT,
+    Reason.CPU_TIMEOUT,
+    Reason.FILE_LIMIT,
+    Reason.SECCOMP_KILL,
+    Reason.SUPERVISOR_LOST,
+    Reason.OOM,
+    Reason.PIDS_LIMIT,
+)
 
 
 def show_error(error: SandboxerError) -> str:
@@ -43,12 +51,14 @@ def as_sandboxer_error(error: Exception) -> SandboxerError | None:
 
 
 def show_report(about: About, *, is_whole: bool) -> Iterator[str]:
-    """The lines of the report: what was weakened, or everything."""
+    """The lines of the report: everything, or a line for each statement that was weakened."""
     if is_whole:
         yield f"sandboxer: profile {visible(about.profile)}, plan {about.digest}"
     for line in about.report.lines:
-        if is_whole or line.status is Status.WEAKENED:
+        if is_whole:
             yield from show_line(line)
+        elif line.status is Status.WEAKENED:
+            yield visible(f"sandboxer: weakened: {line.control}: {line.what} (sandboxer check {about.profile}: what to do)")
 
 
 def show_line(line: Line) -> Iterator[str]:
@@ -64,7 +74,8 @@ def show_end(result: Result, problems: Sequence[Problem], *, is_quiet: bool, is_
     for problem in problems:
         yield show_problem(problem)
     if result.reason in TOLD_REASONS and not is_quiet:
-        yield visible(f"sandboxer: the command was ended: {result.detail}")
+        what = "failed" if result.reason in (Reason.OOM, Reason.PIDS_LIMIT) else "was ended"
+        yield visible(f"sandboxer: the command {what}: {result.detail}")
     if is_verbose:
         used = result.usage
         yield (

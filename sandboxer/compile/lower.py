@@ -7,17 +7,19 @@ and numbers every room may read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sandboxer.compile.check import check_plan, check_policy
-from sandboxer.controls.room import Lack, Lowered, Room, Scene
+from sandboxer.controls.room import Lack, Lowered, Room, Scene, Want
 from sandboxer.errors import HostError, Problem
-from sandboxer.model.host import Host
+from sandboxer.model.host import Hierarchy, Host
+from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, Text, TextList
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.policy import Enforce, Policy, Trait
 from sandboxer.model.report import Line, Report, Status
+from sandboxer.model.stage import Stage
 
 
 @dataclass(slots=True)
@@ -29,8 +31,11 @@ class _Gathered:
     passed: list[str] = field(default_factory=list)
     set: list[tuple[str, str]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    groups: dict[str, tuple[Want, ...]] = field(default_factory=dict)
 
-    def add(self, lowered: Lowered) -> None:
+    def add(self, room: str, lowered: Lowered) -> None:
+        if lowered.groups:
+            self.groups[room] = lowered.groups
         self.steps += lowered.steps
         self.lines += lowered.lines
         self.passed += lowered.passed
@@ -64,8 +69,10 @@ def lower_policy(
     for room in rooms:
         enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
         lowered = room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce))
-        gathered.add(lowered)
+        gathered.add(room.NAME, lowered)
         scene = replace(scene, shown=scene.shown + lowered.shown)
+    first, last = group_steps(gathered.groups, host)
+    gathered.steps = [*first, *gathered.steps, *last]
     plan = _assemble(policy, gathered, rooms)
     check_plan(plan, policy.traits)
     return plan
@@ -111,6 +118,32 @@ def _first_place(policy: Policy, control: str) -> Place | None:
 
 def _weakened(room: Room, lack: Lack) -> Line:
     return Line(room.NAME, Status.WEAKENED, lack.what, lack.lost, lack.why, lack.attempt, lack.place)
+
+
+def group_steps(wants: Mapping[str, Sequence[Want]], host: Host) -> tuple[list[Step], list[Step]]:
+    """The control groups that the rooms want, made and entered; and removed.
+
+    The first list comes ahead of every other step of its stage, the second behind. wants: by the room that says so.
+    """
+    first: list[Step] = []
+    rows = [(room, want) for room, found in wants.items() for want in found]
+    trees = [tree for tree in host.hierarchies if any(want.group == tree.group for _, want in rows)]
+    for tree in trees:
+        mine = [(room, want) for room, want in rows if want.group == tree.group]
+        room, want = mine[0]
+        first.append(Step(_make(tree, sorted({want.controller for _, want in mine} - {""})), Stage.PREPARE, room, want.place))
+    if not rows:
+        return [], []
+    room, want = rows[0]
+    if any(not tree.is_v2 for tree in trees):
+        first.append(Step(EnterGroups(), Stage.ENTER, room, want.place))
+    return first, [Step(RemoveGroups(), Stage.CLEAN, room, want.place)]
+
+
+def _make(tree: Hierarchy, controllers: list[str]) -> MakeGroup:
+    enable = tuple(f"+{name}" for name in controllers) if tree.is_v2 else ()
+    controller = "" if tree.is_v2 else tree.controllers[0]
+    return MakeGroup(U32(tree.group), Text(tree.mount), Text(controller), U32(tree.levels), TextList(enable))
 
 
 def _assemble(policy: Policy, gathered: _Gathered, rooms: Sequence[Room]) -> Plan:

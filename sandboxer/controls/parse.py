@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.node import Mapping, Node, Scalar, Sequence
 from sandboxer.model.section import Said
-from sandboxer.units import UNLIMITED, UnitError, parse_bytes, parse_duration_ms
+from sandboxer.units import UNLIMITED, UnitError, parse_bytes, parse_duration_ms, parse_milli_cpus, show_milli_cpus
 
 T = TypeVar("T", bound=Hashable)
 Read = Callable[[Node], T]
@@ -195,6 +195,21 @@ def duration_ms(*, least_ms: int = 0, most_ms: int = (1 << 53) - 1, can_be_unlim
         value = _with_unit(node, "a duration", parse_duration_ms)
         if not least_ms <= value <= most_ms:
             fail(node, f"{value} ms is out of range", why=f"this is a duration from {least_ms} ms to {most_ms} ms")
+        return value
+
+    return read
+
+
+def milli_cpus(*, least: int = 1, most: int = (1 << 31) - 1, can_be_unlimited: bool = False) -> Read[int]:
+    """A reader of shares of processors, in thousandths: `1.5`, `150%`."""
+
+    def read(node: Node) -> int:
+        if can_be_unlimited and isinstance(node, Scalar) and node.value == "unlimited":
+            return UNLIMITED
+        value = _with_unit(node, "a number of processors", parse_milli_cpus)
+        if not least <= value <= most:
+            why = f"this is a share from {show_milli_cpus(least)} to {show_milli_cpus(most)} processors"
+            fail(node, f"{show_milli_cpus(value)} is out of range", why=why)
         return value
 
     return read

@@ -97,14 +97,24 @@ class Lack:
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """A control group that the room's ops work on (`Hierarchy.group`), with a controller; empty: none is needed."""
+
+    group: int
+    controller: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lowered:
-    """A room's part of the plan: ops with their stages, what they enforce, and what they show."""
+    """A room's part of the plan: ops with their stages, what they enforce, what they show, and the groups that they work on."""
 
     steps: tuple[Step, ...] = ()
     lines: tuple[Line, ...] = ()
     passed: tuple[str, ...] = ()
     set: tuple[tuple[str, str], ...] = ()
     shown: tuple[Shown, ...] = ()
+    groups: tuple[Want, ...] = ()
 
 
 class Room(Protocol):

@@ -159,14 +159,15 @@ def _system_calls(host: Host) -> Ability:
 
 def _device_programs(host: Host) -> Ability:
     name = "device programs"
-    if host.device_groups:
-        return Ability(name, State.YES, f"can be attached to groups in {host.device_groups}")
+    if not host.device_program_problem:
+        return Ability(name, State.YES, "can be attached to control groups")
     if not host.is_privileged:
         return Ability(name, State.NOTE, "only for root; mounts hold an ordinary user's devices")
-    return Ability(name, State.NO, "cannot be attached; the mounts alone hold devices", host.device_groups_problem)
+    return Ability(name, State.NO, "cannot be attached; the mounts alone hold devices", host.device_program_problem)
 
 
 def _cgroup_words(host: Host) -> str:
     if host.cgroup == "none":
         return "not mounted"
-    return f"{host.cgroup}, {'own groups can be made' if host.cgroup_is_delegated else 'not delegated to this user'}"
+    controllers = sorted({name for tree in host.hierarchies for name in tree.controllers})
+    return f"{host.cgroup}; boxes can have: {' '.join(controllers) or 'no controllers'}"

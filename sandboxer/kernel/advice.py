@@ -457,6 +457,10 @@ ADVICE: Mapping[str, Rows] = {
         "EXDEV": ("the caller's control group lies outside of what the hierarchy shows here", _CHECK),
         "EAGAIN": ("the caller's control group may have no more groups below it", "raise cgroup.max.descendants"),
         "ENOMEM": ("no memory for another control group", "close something, and run it again"),
+        "EBUSY": (
+            "the group above has processes of its own by now, and cannot pass controllers on",
+            "start it in a group of its own",
+        ),
     },
     "allow_devices": {
         "EPERM": ("the kernel, or a filter around us, forbids device programs", _CHECK),
@@ -466,7 +470,26 @@ ADVICE: Mapping[str, Rows] = {
         "ENOMEM": ("no memory for the program", "close something, and run it again"),
         "E2BIG": ("too many devices are named", "a directory of them"),
     },
-    "remove_group": {
+    "write_group": {
+        "ENOENT": ("the kernel has no such file for this group: it is too old, or a controller is missing", _CHECK),
+        "EACCES": ("the caller's control group belongs to somebody else", _CHECK),
+        "EPERM": ("a group above allows less than that", "look into the groups of the caller, or ask for less"),
+        "EINVAL": ("the kernel does not take that value", "another value"),
+        "EBUSY": ("the group uses more than that already", "a higher limit"),
+        "ERANGE": ("the kernel does not take that value", "another value"),
+        "ENOSPC": ("a group above has no CPU or memory node for this one", "look into cpuset.cpus of the groups of the caller"),
+        "ENODEV": ("there is no such device", "name a block device that is there"),
+        "EOPNOTSUPP": ("the kernel cannot limit that", _CHECK),
+    },
+    "enter_groups": {
+        "EAGAIN": ("a group has no room for one more process", "a higher limit of processes"),
+        "ENOMEM": ("the box's group has no memory to begin with", "a higher limit of memory"),
+        "ENOSPC": ("the group has no CPU or memory node", _OURS),
+        "EACCES": ("the kernel does not let the child into the group", _CHECK),
+        "EPERM": ("the kernel does not let the child into the group", _CHECK),
+    },
+    "read_counter": {"EBADMSG": ("the plan names a counter or a group that there is not", _OURS)},
+    "remove_groups": {
         "EBUSY": ("something still runs in it", "look into its cgroup.procs"),
         "ENOENT": ("it is gone already", "nothing to mend"),
     },

@@ -1,68 +1,146 @@
-"""Control groups of the v2 tree: where the caller's own lies, and whether a box can get one below it with a device program.
+"""Control groups: the hierarchies in which a box can get one of its own, and with which controllers.
 
-It serves beside v1 controllers too: a device program needs no controller, so a hybrid host gives what a unified one does.
+A box's group is made in `sandboxer`, below the caller's own group: whatever limits the caller limits the box too. In the v2 tree
+a group that has processes cannot give controllers to those below it, the root of the machine alone excepted; there the nearest
+one above without processes is taken, for as far as the caller may write. cgroups(7); Documentation/admin-guide/cgroup-v2.rst,
+"No Internal Process Constraint" and "Delegation Containment".
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from sandboxer.abi.errnos import Errno
-from sandboxer.kernel.proc import Mount, find_text, own_cgroup
+from sandboxer.kernel.proc import Mount, find_text
 from sandboxer.kernel.trial import NOT_TRIED, Trial
+from sandboxer.model.host import Hierarchy
 
 PLAIN = "domain"
-OURS = "sandboxer"
-"""The group that has those of boxes. Source: launcher/c/outside/group.c."""
+GROUPS = 16
+V2 = ""
+V2_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "io", "hugetlb"})
+CONTROLLERS = V2_CONTROLLERS | {"cpuacct", "blkio", "devices"}
+"""Those that something here makes use of: v2's, and v1's besides, where io is blkio."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceGroups:
-    """mount: where the v2 tree is, if a box can have a device program there; else empty, and `problem` says why."""
+class Groups:
+    """hierarchies: those where a group can be made. problems: why a controller cannot be had; V2: why the v2 tree cannot."""
 
-    mount: str = ""
-    problem: str = ""
+    hierarchies: tuple[Hierarchy, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_device_groups(mounts: tuple[Mount, ...], trial: Trial, *, is_privileged: bool) -> DeviceGroups:
-    """Look at the caller's own group. The launcher looks again, for a plan outlives the group that it was made in."""
-    if not is_privileged:
-        return DeviceGroups(problem="only root may attach one")
-    mount = next((mount.point for mount in mounts if mount.filesystem == "cgroup2"), "")
-    if not mount:
-        return DeviceGroups(problem="no cgroup v2 tree is mounted")
-    directory = _own_directory(mount)
-    if not directory:
-        return DeviceGroups(problem="the caller's control group is not in the tree that is mounted here")
-    if not os.access(directory, os.W_OK, effective_ids=True):
-        return DeviceGroups(problem=f"no group can be made in {directory}")
-    kind = find_text(f"{directory}/cgroup.type")  # the root has none
+def find_groups(mounts: tuple[Mount, ...]) -> Groups:
+    """Look at the caller's own groups. The launcher looks again, for a plan outlives the groups that it was made in."""
+    lines = parse_groups(find_text("/proc/self/cgroup") or "")
+    rows = [(names, path) for names, path in lines if CONTROLLERS & set(names)]
+    trees: list[Hierarchy] = []
+    problems: dict[str, str] = {}
+    for number, (names, path) in enumerate(rows, 1):
+        controllers = tuple(sorted(CONTROLLERS & set(names)))
+        tree, problem = _look_v1(_mount_of(names, mounts), path, controllers, number)
+        trees += [tree] if tree else []
+        problems |= dict.fromkeys(controllers, problem) if problem else {}
+    tree, problem = _look_v2(_mount_of((V2,), mounts), next((path for names, path in lines if names == (V2,)), ""))
+    trees += [tree] if tree else []
+    if problem:
+        problems |= dict.fromkeys(V2_CONTROLLERS - {name for names, _ in rows for name in names}, problem)
+        problems |= {} if tree else {V2: problem}
+    return Groups(tuple(sorted(trees, key=lambda tree: tree.group)), problems)
+
+
+def parse_groups(text: str) -> list[tuple[tuple[str, ...], str]]:
+    """The lines of /proc/self/cgroup: controllers and path. The v2 tree has none: `(V2,)`."""
+    found = []
+    for line in text.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if path.startswith("/"):
+            found.append((tuple(controllers.split(",")), path))
+    return found
+
+
+def _mount_of(controllers: tuple[str, ...], mounts: tuple[Mount, ...]) -> Mount | None:
+    if controllers == (V2,):
+        return next((mount for mount in mounts if mount.filesystem == "cgroup2"), None)
+    return next(
+        (mount for mount in mounts if mount.filesystem == "cgroup" and set(controllers) <= set(mount.super_options)), None
+    )
+
+
+def _directory(mount: Mount, path: str) -> str:
+    """A group's directory; empty where the mount does not show it."""
+    return os.path.normpath(f"{mount.point}/{path}") if mount.root == "/" and "/.." not in path else ""
+
+
+def _look_v1(mount: Mount | None, path: str, controllers: tuple[str, ...], group: int) -> tuple[Hierarchy | None, str]:
+    if mount is None:
+        return None, "its v1 hierarchy is not mounted"
+    directory = _directory(mount, path)
+    if not directory or not os.path.isdir(directory):
+        return None, f"the caller's control group is not in {mount.point}"
+    if not _is_writable(directory) or group >= GROUPS:
+        return None, f"no group can be made in {directory}"
+    return Hierarchy(group, mount.point, controllers), ""
+
+
+def _look_v2(mount: Mount | None, path: str) -> tuple[Hierarchy | None, str]:
+    """The v2 tree: with controllers if a group above us can give them, else for a device program alone."""
+    if mount is None or not path:
+        return None, "no cgroup v2 tree is mounted"
+    directory = _directory(mount, path)
+    if not directory or not os.path.isdir(directory):
+        return None, "the caller's control group is not in the tree that is mounted here"
+    problem = ""
+    for levels, base in enumerate(_upwards(directory, mount.point)):
+        problem = _why_not_below(base)
+        if not problem:
+            available = (find_text(f"{base}/cgroup.controllers") or "").split()
+            return Hierarchy(0, mount.point, tuple(sorted(CONTROLLERS & set(available))), levels), ""
+    if not _is_writable(directory):
+        return None, f"no group can be made in {directory}"
+    kind = find_text(f"{directory}/cgroup.type")
     if kind is not None and kind.strip() != PLAIN:
-        return DeviceGroups(problem=f"the caller's control group is {kind.strip()}")
+        return None, f"the caller's control group is {kind.strip()}"
+    return Hierarchy(0, mount.point), problem
+
+
+def _upwards(directory: str, top: str) -> Iterator[str]:
+    yield directory
+    while directory != top and directory.startswith(top):
+        directory = os.path.dirname(directory)
+        yield directory
+
+
+def _why_not_below(base: str) -> str:
+    """Why the groups below one could have no controllers; empty: they can."""
+    if not all(_is_writable(base + name) for name in ("", "/cgroup.procs", "/cgroup.subtree_control")):
+        return f"{base} is not delegated to the caller"
+    kind = find_text(f"{base}/cgroup.type")
+    if kind is None:
+        return ""  # the root of the machine: it alone may have processes besides
+    if kind.strip() != PLAIN:
+        return f"the control group {base} is {kind.strip()}"
+    if find_text(f"{base}/cgroup.procs"):
+        return f"the control group {base} has processes, and none above it is delegated to the caller"
+    return ""
+
+
+def _is_writable(path: str) -> bool:
+    return os.access(path, os.W_OK, effective_ids=True)
+
+
+def find_device_program_problem(groups: Groups, trial: Trial, *, is_privileged: bool) -> str:
+    """Why a box's group can have no device program; empty: it can. No controller is needed: a hybrid host gives what v2 does."""
+    if not is_privileged:
+        return "only root may attach one"
+    if not any(tree.is_v2 for tree in groups.hierarchies):
+        return groups.problems.get(V2, "no cgroup v2 tree is mounted")
     errno = trial.errno("devices")
     if errno:
         said = "could not be tried" if errno == NOT_TRIED else f"are refused by the kernel ({Errno(errno).name})"
-        return DeviceGroups(problem=f"device programs {said}")
-    return DeviceGroups(mount)
-
-
-def sweep_groups(mount: str) -> None:
-    """Remove the groups of launchers that were killed: a launcher removes its own. They are empty, and named by its pid."""
-    try:
-        left = os.listdir(f"{_own_directory(mount)}/{OURS}")
-    except OSError:
-        return  # no box has run here yet
-    for name in left:
-        pid, dash, _ = name.partition("-")
-        if dash and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
-            try:
-                os.rmdir(f"{_own_directory(mount)}/{OURS}/{name}")
-            except OSError:
-                pass  # EBUSY: its last processes are about to end; ENOENT: somebody else was faster
-
-
-def _own_directory(mount: str) -> str:
-    """The caller's own group; empty where the tree does not show it."""
-    group = own_cgroup(find_text("/proc/self/cgroup") or "")
-    return os.path.normpath(f"{mount}/{group}") if group and "/.." not in group else ""
+        return f"device programs {said}"
+    return ""

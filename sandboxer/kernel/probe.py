@@ -11,7 +11,7 @@ import resource
 from collections.abc import Mapping
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
-from sandboxer.kernel.groups import find_device_groups
+from sandboxer.kernel.groups import find_device_program_problem, find_groups
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -27,7 +27,6 @@ from sandboxer.kernel.proc import (
     find_number,
     find_text,
     is_chrooted,
-    own_cgroup,
     parse_kernel_version,
     parse_mountinfo,
     parse_status,
@@ -60,7 +59,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     obstacle = find_user_namespace_obstacle(trial, around)
     landlock = find_landlock_obstacle(trial.errnos, around.lsms)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
-    groups = find_device_groups(mounts, trial, is_privileged=identity.is_privileged)
+    groups = find_groups(mounts)
     has_privilege_gain = status.get("NoNewPrivs") != "1"
     return Host(
         kernel=parse_kernel_version(os.uname().release),
@@ -93,9 +92,10 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         newgidmap=find_map_program("newgidmap") if has_privilege_gain else "",
         stage_directory=stage,
         cgroup=cgroup_layout(mounts),
-        cgroup_is_delegated=find_delegation(mounts),
-        device_groups=groups.mount,
-        device_groups_problem=groups.problem,
+        hierarchies=groups.hierarchies,
+        controller_problems=groups.problems,
+        has_swap=os.path.exists("/proc/swaps"),
+        device_program_problem=find_device_program_problem(groups, trial, is_privileged=identity.is_privileged),
         lsms=around.lsms,
         missing_calls=trial.missing_calls,
         tried=dict(trial.errnos),
@@ -182,17 +182,6 @@ def find_map_program(name: str) -> str:
 def find_stage_directory() -> str:
     """A directory that exists on every machine, over which the launcher may put its own tmpfs; the first one of the list."""
     return next((path for path in STAGE_DIRECTORIES if os.path.isdir(path) and not os.path.islink(path)), "/")
-
-
-def find_delegation(mounts: tuple[Mount, ...]) -> bool:
-    """Whether the caller may make groups below its own cgroup v2 group. cgroups(7), delegation."""
-    root = next((mount.point for mount in mounts if mount.filesystem == "cgroup2"), "")
-    group = own_cgroup(find_text("/proc/self/cgroup") or "")
-    if not root or not group:
-        return False
-    directory = os.path.normpath(f"{root}/{group}")
-    wanted = ("", "/cgroup.procs", "/cgroup.subtree_control")
-    return all(os.access(directory + name, os.W_OK, effective_ids=True) for name in wanted)
 
 
 def _has_lsm_list() -> bool:

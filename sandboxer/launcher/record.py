@@ -7,6 +7,22 @@ from __future__ import annotations
 
 MAGIC = 0x3152584F42534E53
 
+COUNTERS = (
+    "memory_peak_bytes",
+    "oom_kills",
+    "pids_peak",
+    "pids_refused",
+    "throttled_us",
+    "throttled_periods",
+    "io_read_bytes",
+    "io_write_bytes",
+    "group_cpu_us",
+)
+"""What the launcher reads of control groups, by the number that `ReadCounter` has."""
+
+UNKNOWN = (1 << 64) - 1
+"""A counter that the kernel did not keep, or that nobody asked for."""
+
 FIELDS = (
     "magic",
     "outcome",
@@ -34,6 +50,7 @@ FIELDS = (
     "end_ns",
     "gone_ns",
     "done_ns",
+    *COUNTERS,
 )
 
 RECORD_BYTES = 8 * len(FIELDS)

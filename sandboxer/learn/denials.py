@@ -13,6 +13,7 @@ from sandboxer.learn.groups import Groups
 from sandboxer.learn.patch import Patch, home_of, make_patch
 from sandboxer.learn.quote import printable
 from sandboxer.learn.risk import Judgement, judge
+from sandboxer.learn.together import join_patches
 from sandboxer.learn.witness import FOREIGN, find_call
 from sandboxer.model.policy import Policy
 from sandboxer.model.result import Denial, DenialArgument, Denials, Risk
@@ -23,6 +24,7 @@ _UNNAMED_RULE = "no call of this number is known here, and it answers as in a ke
 
 
 FALL_BACK = "nothing, if the job works: after ENOSYS libraries take an older call; else "
+NO_PATCH = Patch("", "")
 SEE_ABOVE = Patch("", "the same as for the other uses of this call, with their own arguments")
 
 
@@ -30,15 +32,18 @@ def explain_denials(ledger: Ledger, policy: Policy, settings: Settings, arch: st
     """Every refusal of a run, explained. settings: those of the policy for the machine that it ran on."""
     # Files are read for this, and only if there is something to explain.
     groups = Groups(syscall_groups() if ledger.refusals else {}, settings)
-    explained = tuple(_explain(refusal, policy, settings, arch, groups) for refusal in ledger.refusals)
-    return Denials(explained, ledger.others)
+    explained = [_explain(refusal, policy, settings, arch, groups) for refusal in ledger.refusals]
+    # What answers ENOSYS has an older call to fall back on.
+    needed = ((patch, row.risk) for row, patch in explained if row.answer != "ENOSYS")
+    whole = join_patches(policy, needed)
+    return Denials(tuple(row for row, _ in explained), ledger.others, whole.yaml, whole.attempt)
 
 
-def _explain(refusal: Refusal, policy: Policy, settings: Settings, arch: str, groups: Groups) -> Denial:
+def _explain(refusal: Refusal, policy: Policy, settings: Settings, arch: str, groups: Groups) -> tuple[Denial, Patch]:
     use = refusal.use
     call = find_call(use.arch, use.number, arch)
     if call is None:
-        return _unknown(refusal, arch)
+        return _unknown(refusal, arch), NO_PATCH
     blames = find_blame(settings, call, arch, use.arguments)
     patch = SEE_ABOVE if refusal.is_rest else make_patch(policy, blames, call, arch, use.arguments)
     own = blames[0] if blames else None
@@ -47,7 +52,7 @@ def _explain(refusal: Refusal, policy: Policy, settings: Settings, arch: str, gr
     group, calls = groups.find(call, arch, use.arguments) if is_shown else ("", ())
     judgement = judge(call, arch, use.arguments)
     answer = _answer(refusal.verdict)
-    return Denial(
+    denial = Denial(
         call=call,
         number=use.number,
         arch=arch,
@@ -66,6 +71,7 @@ def _explain(refusal: Refusal, policy: Policy, settings: Settings, arch: str, gr
         risk=judgement.risk,
         risk_why=judgement.why,
     )
+    return denial, patch
 
 
 def _unknown(refusal: Refusal, arch: str) -> Denial:

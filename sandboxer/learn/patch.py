@@ -20,10 +20,15 @@ REASON = "say why this job needs it"
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """YAML for a profile, empty where no profile can allow the call; and what to do, in sentences."""
+    """YAML for a profile, empty where no profile can allow the call; and what to do, in sentences.
+
+    removed, allowed: what the YAML takes from the denies of parents, and what it grants, each as an entry of a list.
+    """
 
     yaml: str
     attempt: str
+    removed: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
 
 def _cannot_remove(deny: Statement) -> str:
@@ -95,22 +100,30 @@ class _Making:
 
     def patch(self) -> Patch:
         """The whole."""
+        if not self.is_possible:
+            return Patch("", "; ".join(self.sentences))
         lines = []
         if self.removed:
             lines += ["override:", f'  - {{path: {NAME}.deny, remove: [{", ".join(self.removed)}], reason: "{REASON}"}}']
         if self.allowed:
             lines += [f"{NAME}:", "  allow:", *(f"    - {rule}" for rule in self.allowed)]
-        if not self.is_possible:
-            return Patch("", "; ".join(self.sentences))
         if lines:
-            self.sentences.append(self.where())
-        return Patch("\n".join(lines), "; ".join(self.sentences))
+            self.sentences.append(where(self.policy))
+        return Patch("\n".join(lines), "; ".join(self.sentences), tuple(self.removed), tuple(self.allowed))
 
-    def where(self) -> str:
-        """Which file to write the patch into: an override speaks against parents only, and shipped files are not the caller's."""
-        if not own_file(self.policy).startswith(f"{shipped_directory()}/profiles/"):
-            return f"add to {home_of(self.policy).file}"
-        return f"add to a profile of your own that says `extends: [{self.policy.name}]`"
+
+def is_shipped(policy: Policy) -> bool:
+    """Whether the profile came with sandboxer, so that its file is not the caller's to change."""
+    return own_file(policy).startswith(f"{shipped_directory()}/profiles/")
+
+
+def where(policy: Policy) -> str:
+    """Which file to write a patch into: an override speaks against parents only."""
+    if is_shipped(policy):
+        return f"add to a profile of your own that says `extends: [{policy.name}]`"
+    home = home_of(policy)
+    # A section stands once in a file. Its first entry is what is known of where it is.
+    return f"add to {home.file}" + (f", where `{NAME}` stands already near line {home.line}" if home.line else "")
 
 
 def make_patch(policy: Policy, blames: Iterable[Blame], call: str, arch: str, arguments: Sequence[int]) -> Patch:

@@ -52,6 +52,26 @@ class IdRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """A tree of control groups in which a box can get one. cgroups(7).
+
+    group: the box's group there has this number in a plan: 0 in the v2 tree, 1 to 15 in those of v1. controllers: what the box's
+    group can have. levels: how far above the caller's own group `sandboxer` lies: v2 gives controllers to groups below one
+    without processes only.
+    """
+
+    group: int
+    mount: str
+    controllers: tuple[str, ...] = ()
+    levels: int = 0
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether it is the unified tree."""
+        return self.group == 0
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """What this kernel and this user can do. The defaults are a plain, current machine with an ordinary user.
 
@@ -59,8 +79,9 @@ class Host:
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
     command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. rlimits: soft and hard by the
-    kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. device_groups: the mount of the
-    v2 tree in which a box can get a control group with a device program; empty: none, and device_groups_problem says why.
+    kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
+    get a control group; controller_problems: why not with a controller. device_program_problem: why a group can have no device
+    program; empty: it can. has_swap: the kernel can swap at all.
     missing_calls: system calls that the launcher uses and this kernel lacks.
     tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
     """
@@ -97,9 +118,10 @@ class Host:
     newgidmap: str = ""
     stage_directory: str = "/tmp"
     cgroup: str = "none"
-    cgroup_is_delegated: bool = False
-    device_groups: str = ""
-    device_groups_problem: str = ""
+    hierarchies: tuple[Hierarchy, ...] = ()
+    controller_problems: Mapping[str, str] = field(default_factory=dict)
+    has_swap: bool = True
+    device_program_problem: str = "no cgroup v2 tree is mounted"
     lsms: tuple[str, ...] = ()
     missing_calls: tuple[str, ...] = ()
     tried: Mapping[str, int] = field(default_factory=dict)
@@ -110,6 +132,10 @@ class Host:
         """The caller is root, can become nobody, and has what building a box from outside needs (SYS_ADMIN, SETUID, SETGID)."""
         needed = (1 << 21) | (1 << 7) | (1 << 6)
         return self.uid == 0 and self.has_unprivileged_id and self.capabilities & needed == needed
+
+    def hierarchy_of(self, controller: str) -> Hierarchy | None:
+        """Where a box's group can have this controller; None: nowhere, and `controller_problems` may say why."""
+        return next((tree for tree in self.hierarchies if controller in tree.controllers), None)
 
     def path(self, path: str) -> PathFact:
         """The fact about a path that the policy mentions; a path that nobody asked about is missing."""

@@ -131,6 +131,14 @@ class OpenDirectory(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class EnterGroups(Op):
+    """Enter the v1 groups of the box, by writing 0 to `tasks` of each. cgroups(7)."""
+
+    TAG: ClassVar[int] = 67
+    WORDS: ClassVar[str] = "enter the box's control groups"
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitOutside(Op):
     """Tell the monitor that the child is here, and wait until the rest of `before` is done."""
 
@@ -569,16 +577,36 @@ class LoadWatchedFilter(Op):
 
 @dataclass(frozen=True, slots=True)
 class MakeGroup(Op):
-    """Make a control group below the caller's own, for Start to clone into. `mount`: where the v2 tree is. cgroups(7)."""
+    """Make a control group for the box, `sandboxer/PID-TIME` below the caller's own or `levels` above that. cgroups(7).
+
+    group: 0 is that of the v2 tree, which Start clones into; others, up to 15, are those of v1 hierarchies, by EnterGroups.
+    mount: where the hierarchy is. controller: one of v1, which finds the hierarchy in /proc/self/cgroup; empty for v2. enable:
+    controllers of v2 to pass on (`+memory`), in the group that has `sandboxer` and in `sandboxer`.
+    """
 
     TAG: ClassVar[int] = 63
-    WORDS: ClassVar[str] = "make a control group for the box below the caller's own in {op.mount}"
+    WORDS: ClassVar[str] = "make a control group for the box in {op.mount}"
+    group: U32
     mount: Text
+    controller: Text
+    levels: U32
+    enable: TextList
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGroup(Op):
+    """Write a file of a control group of the box: a limit. cgroups(7)."""
+
+    TAG: ClassVar[int] = 66
+    WORDS: ClassVar[str] = "write {op.text} to {op.file} of the box's control group"
+    group: U32
+    file: Text
+    text: Text
 
 
 @dataclass(frozen=True, slots=True)
 class AllowDevices(Op):
-    """Attach a device program to the box's group: an array of struct bpf_insn. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE."""
+    """Attach a device program to the box's v2 group: an array of struct bpf_insn. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE."""
 
     TAG: ClassVar[int] = 64
     WORDS: ClassVar[str] = "refuse to open all devices but those that the profile names"
@@ -598,11 +626,28 @@ class ClearWork(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveGroup(Op):
-    """Remove the box's control group. rmdir(2)."""
+class ReadCounter(Op):
+    """Read a number that the kernel kept for a group into the record; what is missing stays unknown. cgroups(7).
+
+    counter: its place in `COUNTERS` of launcher/record.py. key: what stands ahead of the number (`oom_kill `, `rbytes=`), of
+    several the sum counts; empty: the number that the file begins with. divisor: for units other than the record's.
+    """
+
+    TAG: ClassVar[int] = 68
+    WORDS: ClassVar[str] = "read {op.file} of the box's control group"
+    counter: U32
+    group: U32
+    file: Text
+    key: Text
+    divisor: U32
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGroups(Op):
+    """Remove the box's control groups. rmdir(2)."""
 
     TAG: ClassVar[int] = 65
-    WORDS: ClassVar[str] = "remove the box's control group"
+    WORDS: ClassVar[str] = "remove the box's control groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,5 +666,5 @@ OPS: tuple[type[Op], ...] = (
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
-    AllowDevices, RemoveGroup, RemoveDirectory,
+    AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, RemoveDirectory,
 )  # fmt: skip

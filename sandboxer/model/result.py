@@ -16,6 +16,8 @@ class Reason(Enum):
     SIGNALLED = "signalled"
     WALL_TIMEOUT = "wall_timeout"
     CPU_TIMEOUT = "cpu_timeout"
+    OOM = "oom"
+    PIDS_LIMIT = "pids_limit"
     FILE_LIMIT = "file_limit"
     OUTPUT_LIMIT = "output_limit"
     SECCOMP_KILL = "seccomp_kill"
@@ -29,7 +31,12 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the box used. `max_rss_bytes` is the largest single process; times are microseconds. Source: getrusage(2)."""
+    """What the box used; times are microseconds. Source: getrusage(2), for those of which the box waited; cgroups(7).
+
+    max_rss_bytes: of the largest process. From memory_peak_bytes on: of the whole box, where a limit gave it a control group that
+    counts that; None elsewhere. pids_refused: how often one more process was too many. throttled_us: how long it waited because
+    of `cpus`, in throttled_periods of 100 ms. group_cpu_us: CPU time of everything that was ever in the box.
+    """
 
     wall_us: int = 0
     user_us: int = 0
@@ -41,6 +48,15 @@ class Usage:
     involuntary_switches: int = 0
     blocks_in: int = 0
     blocks_out: int = 0
+    memory_peak_bytes: int | None = None
+    oom_kills: int | None = None
+    pids_peak: int | None = None
+    pids_refused: int | None = None
+    throttled_us: int | None = None
+    throttled_periods: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    group_cpu_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +129,15 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Denials:
-    """What a run was refused, in the order in which each came first. others: refused calls that are only counted."""
+    """What a run was refused, in the order in which each came first. others: refused calls that are only counted.
+
+    patch: the patches of all rows in one, each line with its risk, but for calls that answer ENOSYS; attempt: what to do with it.
+    """
 
     rows: tuple[Denial, ...] = ()
     others: int = 0
+    patch: str = ""
+    attempt: str = ""
 
     @property
     def count(self) -> int:
@@ -150,9 +171,9 @@ class Result:
     @property
     def status(self) -> int:
         """The exit status that `sandboxer exec` returns for this result."""
+        if self.exit_code is not None:
+            return self.exit_code
         match self.reason:
-            case Reason.EXITED:
-                return self.exit_code or 0
             case Reason.WALL_TIMEOUT:
                 return 124
             case Reason.NOT_EXECUTABLE:

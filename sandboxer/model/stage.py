@@ -20,6 +20,7 @@ class Stage(IntEnum):
     START = 30
     MEET = 40
     # inside
+    ENTER = 95
     SESSION = 100
     IDENTITY_EARLY = 110
     JOIN = 120
@@ -45,6 +46,6 @@ class Stage(IntEnum):
     @property
     def list_name(self) -> str:
         """Which of the plan's lists the stage belongs to: before, inside or after."""
-        if self < Stage.SESSION:
+        if self < Stage.ENTER:
             return "before"
         return "inside" if self < Stage.CLEAN else "after"

@@ -15,7 +15,6 @@ from sandboxer.compile.resolve import Resolved, resolve
 from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
 from sandboxer.errors import Problem, ProfileError
-from sandboxer.kernel.groups import sweep_groups
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.probe import probe
 from sandboxer.kernel.stamp import stamp
@@ -69,8 +68,6 @@ def compile_request(request: Request) -> Compiled:
     resolved = resolve_request(request, caller)
     host = host_for(resolved.policy, probe())
     check_directory_stayed(caller.cwd, host)
-    if host.device_groups:
-        sweep_groups(host.device_groups)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
     files = tuple(looked.path for looked in resolved.trail)

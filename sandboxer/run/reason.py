@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandboxer.launcher.record import Outcome
+from sandboxer.launcher.record import UNKNOWN, Outcome
 from sandboxer.model.result import Reason
 from sandboxer.run.about import About
 
@@ -18,10 +18,13 @@ TICKS_US = 500_000
 def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
     """The reason, and one sentence of detail where the reason alone leaves a question."""
     match record["outcome"]:
-        case Outcome.EXITED:
+        case Outcome.EXITED if record["exit_code"] == 0:
             return Reason.EXITED, ""
+        case Outcome.EXITED:
+            return find_group_reason(record) or (Reason.EXITED, "")
         case Outcome.SIGNALLED:
-            return find_signal_reason(record, about)
+            found = find_signal_reason(record, about)
+            return find_group_reason(record) or found if found[0] is Reason.SIGNALLED else found
         case Outcome.WALL_TIMEOUT:
             limit = f" of {about.wall_ms} ms" if about.wall_ms else ""
             return Reason.WALL_TIMEOUT, f"it ran into the wall clock limit{limit}"
@@ -35,6 +38,23 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
             return Reason.NOT_EXECUTABLE, ""
         case _:
             return Reason.SETUP_FAILED, ""
+
+
+def find_group_reason(record: dict[str, int]) -> tuple[Reason, str] | None:
+    """A limit of the whole box that a command which failed ran into, by the kernel's own count; None: none.
+
+    The count says that the limit was met, and the status that the command did not get over it: a shell turns the death of what it
+    ran into a status of its own.
+    """
+    kills, refused = (0 if record[name] == UNKNOWN else record[name] for name in ("oom_kills", "pids_refused"))
+    if kills:
+        return Reason.OOM, "its memory was used up, and the kernel killed what held it"
+    if refused:
+        return (
+            Reason.PIDS_LIMIT,
+            "it had all processes that it may have, and the kernel refused to start another one",
+        )
+    return None
 
 
 def find_signal_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:

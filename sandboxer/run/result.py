@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandboxer.errors import Problem, SandboxerError
+from sandboxer.launcher.record import UNKNOWN, Outcome
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line
 from sandboxer.model.result import Denial, Denials, Reason, Result, Timings, Usage
@@ -21,7 +22,7 @@ def build_result(
     """The result, and the problem where the command could not be started."""
     reason, detail = find_reason(record, about)
     problem = explain_failure(record, about, candidates)
-    has_exited = reason is Reason.EXITED
+    has_exited = record["outcome"] == Outcome.EXITED
     result = Result(
         profile=about.profile,
         argv=tuple(argv),
@@ -42,7 +43,7 @@ def read_usage(record: dict[str, int]) -> Usage:
     """What the command used."""
     return Usage(
         wall_us=_span_us(record, "exec_ns", "end_ns"),
-        **{name: record[name] for name in Usage.__slots__ if name in record},
+        **{name: record[name] for name in Usage.__slots__ if record.get(name, UNKNOWN) != UNKNOWN},
     )
 
 
@@ -112,7 +113,8 @@ def refusal_data(
 
 def denials_data(denials: Denials) -> dict[str, object]:
     """What was refused."""
-    return {"count": denials.count, "others": denials.others, "rows": [denial_data(row) for row in denials.rows]}
+    rows = [denial_data(row) for row in denials.rows]
+    return {"count": denials.count, "others": denials.others, "rows": rows, "patch": denials.patch, "try": denials.attempt}
 
 
 def denial_data(row: Denial) -> dict[str, object]:

@@ -4,7 +4,8 @@ The asking is done by a program of the tests (tests/verify/oracle/), because a t
 own. It has an interpreter of its own in C: every case is answered by both, and they must agree. Questions and answers travel in
 one shared memory file whose layout is in sheet.h. Filters under test run over an older filter that refuses everything with the
 errno MARKER; of several filters the strictest action wins, so what shows is all that is as strict as an errno, and PASSED for
-the rest. Source: kernel/seccomp.c, seccomp_run_filters.
+the rest. Where that older filter listens instead (`Questions.listens`), USER_NOTIF shows too, as ENOSYS; asked in both ways, a
+stack has shown everything but the differences between ALLOW, LOG and TRACE. Source: kernel/seccomp.c, seccomp_run_filters.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from sandboxer.verify.simulate import Call
 
 MARKER = 4000
 PASSED = bpf.RET_ALLOW | MARKER
-"""Allowed, or any action weaker than an errno (USER_NOTIF, TRACE, LOG): the oracle does not tell them apart."""
+"""Allowed, or weaker than the marker (TRACE, LOG; USER_NOTIF unless it listens): the oracle does not tell them apart."""
+NOTICED = bpf.RET_ERRNO | errno.ENOSYS
+"""How USER_NOTIF shows where the marker listens: nobody listens to the filters under test. An errno ENOSYS shows the same."""
 UNDECIDED = 0xFFFFFFFF
 """The kernel answered what no filter answers."""
 EXEMPT = {"x86_64": frozenset({335, 336})}
@@ -34,7 +37,7 @@ MAX_ERRNO = 4095
 
 _FIELDS = 7
 _MAGIC = 0x31544545485358FF
-_HEADER = struct.Struct("<Q4I6Q")
+_HEADER = struct.Struct("<Q4I7Q")
 _OUTCOME = struct.Struct("<4I5Q6QQ2I")
 _CASE = struct.Struct("<II7Q")
 _ROW = struct.Struct("<IIQ14I")
@@ -75,11 +78,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What is asked: explicit calls, each with an answer of its own, and rows, of which only the tally and a mismatch is told."""
+    """What is asked: explicit calls, each with an answer of its own, and rows, of which only the tally and a mismatch is told.
+
+    listens: USER_NOTIF is told apart from what passes. Each case that passes then costs some microseconds.
+    """
 
     calls: tuple[Call, ...] = ()
     rows: tuple[Row, ...] = ()
     seed: int = 1
+    listens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +121,18 @@ class Outcome:
     executed: int
 
 
-def visible(verdict: int) -> int:
+def visible(verdict: int, *, listens: bool = False) -> int:
     """What a process can tell of a verdict (SECCOMP_RET_* with data) under the marker; compare a simulator's with this.
 
-    A filter whose own errno is MARKER is taken for one that lets pass. No errno of Linux is that large.
+    listens: as the question was asked. A filter whose own errno is MARKER is taken for one that lets pass. No errno of Linux is
+    that large.
     """
     action, data = verdict & bpf.RET_ACTION, verdict & bpf.RET_DATA
-    if bpf.RET_ERRNO < action < bpf.RET_KILL_PROCESS or verdict == bpf.RET_ERRNO | MARKER:
+    marker = bpf.RET_USER_NOTIF if listens else bpf.RET_ERRNO
+    if marker < action < bpf.RET_KILL_PROCESS or verdict == bpf.RET_ERRNO | MARKER:
         return PASSED
+    if action == bpf.RET_USER_NOTIF:
+        return NOTICED
     if action == bpf.RET_ERRNO:
         return action | min(data, MAX_ERRNO)
     if action in (bpf.RET_TRAP, bpf.RET_KILL_THREAD):
@@ -176,7 +187,7 @@ def _sheet(filters: Sequence[bytes], interpreted: Sequence[bytes], questions: Qu
     )
     offsets = accumulate((len(part) for part in parts[:-1]), initial=_BODY_AT)
     counts = (len(filters), len(interpreted), len(questions.calls), len(questions.rows))
-    header = _HEADER.pack(_MAGIC, *counts, *offsets, questions.seed)
+    header = _HEADER.pack(_MAGIC, *counts, *offsets, questions.seed, questions.listens)
     return b"".join((header, bytes(_BODY_AT - _HEADER.size), *parts))
 
 

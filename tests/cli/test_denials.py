@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandboxer.cli.denials import REASONS_SHOWN, show_denials, show_reason
+from sandboxer.cli.denials import PATCH_LINES_SHOWN, REASONS_SHOWN, UNSEEN, show_denials, show_reason
 from sandboxer.model.place import Place
 from sandboxer.model.report import Report
 from sandboxer.model.result import Denial, DenialArgument, Denials, Reason, Result, Risk, Timings, Usage
@@ -92,14 +92,44 @@ def test_long_group_is_cut() -> None:
 def test_all_is_counted() -> None:
     lines = list(show_denials(result(ROW, others=2)))
     assert (lines[0], lines[1], lines[-1]) == (
-        "sandboxer: 5 system calls were refused",
+        f"sandboxer: 5 system calls were refused{UNSEEN}",
         "",
         "2 refused calls were of further kinds",
     )
     assert list(show_denials(result())) == [
         "sandboxer: no system call was refused (what mounts, Landlock, modes and limits refuse is not seen)"
     ]
-    assert next(iter(show_denials(result(replace(ROW, count=1))))) == "sandboxer: 1 system call was refused"
+    assert next(iter(show_denials(result(replace(ROW, count=1))))) == f"sandboxer: 1 system call was refused{UNSEEN}"
+
+
+def test_end_by_a_call_that_nobody_hears_of_is_told() -> None:
+    ended = replace(result(ROW), reason=Reason.SECCOMP_KILL)
+    assert "action: trap" in list(show_denials(ended))[1]
+    assert "action: trap" in list(show_denials(replace(ended, denials=Denials())))[1]
+    killed = replace(result(replace(ROW, answer="killed")), reason=Reason.SECCOMP_KILL)
+    assert not any("trap" in line for shown in (killed, result(ROW)) for line in show_denials(shown))
+
+
+def with_patch(patch: str) -> Result:
+    denials = Denials((ROW, replace(ROW, call="sync", patch="other")), 0, patch, "add to p.yaml")
+    return replace(result(), denials=denials)
+
+
+def test_all_patches_stand_at_the_end_as_one() -> None:
+    lines = list(show_denials(with_patch("seccomp:\n  allow:\n    - keyctl  # risk: high\n    - sync  # risk: low")))
+    assert lines[-6:] == [
+        "",
+        "all of it at once: take out what the job can do without, and add to p.yaml:",
+        "  seccomp:",
+        "    allow:",
+        "      - keyctl  # risk: high",
+        "      - sync  # risk: low",
+    ]
+
+
+def test_patch_that_nobody_reads_is_left_to_the_report() -> None:
+    lines = list(show_denials(with_patch("\n".join(["x"] * (PATCH_LINES_SHOWN + 1)))))
+    assert lines[-1] == f"one patch for all of it has {PATCH_LINES_SHOWN + 1} lines; --report has it"
 
 
 def test_no_line_moves_the_cursor() -> None:

@@ -58,11 +58,14 @@ def test_bug_is_not_told_as_a_refusal() -> None:
 
 def test_report_tells_what_was_weakened() -> None:
     assert list(show_report(make_about(), is_whole=False)) == [
-        "sandboxer: weakened: clocks: no clocks",
-        "  lost: time",
-        "  why: old",
-        "  try: new",
+        f"sandboxer: weakened: clocks: no clocks (sandboxer check {make_about().profile}: what to do)",
     ]
+
+
+def test_whole_report_tells_what_was_lost_and_what_to_try() -> None:
+    told = list(show_report(make_about(), is_whole=True))
+    at = told.index("sandboxer: weakened: clocks: no clocks")
+    assert told[at + 1 : at + 4] == ["  lost: time", "  why: old", "  try: new"]
 
 
 @pytest.mark.parametrize(

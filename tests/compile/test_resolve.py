@@ -356,9 +356,10 @@ def test_shipped_profile_resolves(name: str) -> None:
     policy = resolve(name, caller=CALLER).policy
     assert policy.name == name
     assert set(policy.settings) == {room.NAME for room in ROOMS}
-    # Landlock is a second wall, and no profile may need a newer kernel for it than for the first.
+    # Landlock is a second wall, and no profile may need a newer kernel for it than for the first. Memory of the whole box takes a
+    # control group, which an ordinary user may not have.
     best_effort = {name for name, enforce in policy.enforce.items() if enforce is Enforce.BEST_EFFORT}
-    assert best_effort == {"landlock"}
+    assert best_effort - {"limits"} == {"landlock"}
 
 
 def test_shipped_profile_is_the_same_whoever_comes_first() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from sandboxer.model.host import Host, IdRange, PathFact, PathKind
+from sandboxer.model.host import Hierarchy, Host, IdRange, PathFact, PathKind
 
 USER, ROOT = 1000, 0
 ALL_CAPABILITIES = (1 << 41) - 1
@@ -91,7 +91,8 @@ HOSTS: dict[str, Host] = {
         PRIVILEGED,
         landlock_abi=7,
         cgroup="v2",
-        device_groups="/sys/fs/cgroup",
+        hierarchies=(Hierarchy(0, "/sys/fs/cgroup", ("cpu", "cpuset", "hugetlb", "io", "memory", "pids"), 1),),
+        device_program_problem="",
         rlimits={"nofile": (1024, 1 << 20), "nproc": (UNLIMITED, UNLIMITED)},
     ),
     "user-6.12": replace(

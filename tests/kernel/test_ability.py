@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from sandboxer.kernel.ability import Ability, State, find_abilities
-from sandboxer.model.host import Host, IdRange
+from sandboxer.model.host import Hierarchy, Host, IdRange
 
 ROOT = (1 << 41) - 1
 RANGES = (IdRange(100000, 65536),)
@@ -90,11 +90,15 @@ def test_missing_calls_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cgroup", "is_delegated", "says"),
-    [("none", False, "not mounted"), ("v2", True, "v2, own groups can be made"), ("v1", False, "v1, not delegated to this user")],
+    ("cgroup", "trees", "says"),
+    [
+        ("none", (), "not mounted"),
+        ("v2", (Hierarchy(0, "/c", ("pids", "memory"), 1),), "v2; boxes can have: memory pids"),
+        ("v1", (), "v1; boxes can have: no controllers"),
+    ],
 )
-def test_control_groups_are_a_note(cgroup: str, is_delegated: bool, says: str) -> None:
-    assert row(Host(cgroup=cgroup, cgroup_is_delegated=is_delegated), "control groups").says == says
+def test_control_groups_are_a_note(cgroup: str, trees: tuple[Hierarchy, ...], says: str) -> None:
+    assert row(Host(cgroup=cgroup, hierarchies=trees), "control groups").says == says
 
 
 def test_landlock_row_names_what_newer_kernels_know() -> None:

@@ -1,93 +1,165 @@
-"""Whether a box can get a control group with a device program: on pretended trees, and on this machine."""
+"""Where a box can get a control group: on pretended trees, and on this machine."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sandboxer.kernel import groups
-from sandboxer.kernel.groups import DeviceGroups, find_device_groups, sweep_groups
+from sandboxer.kernel.groups import V2, Groups, find_device_program_problem, find_groups, parse_groups
 from sandboxer.kernel.proc import Mount
 from sandboxer.kernel.trial import Trial
+from sandboxer.model.host import Hierarchy
 from tests.live.needs import needs, this_host
 
 WORKS = Trial({"devices": 0})
 Pretend = Callable[..., tuple[Mount, ...]]
 
 
+def group(
+    directory: Path, *, kind: str | None = "domain\n", has_processes: bool = False, controllers: str = "cpu memory pids"
+) -> None:
+    """A group of a pretended v2 tree; kind None: the root of the machine."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if kind is not None:
+        (directory / "cgroup.type").write_text(kind)
+    (directory / "cgroup.procs").write_text("1\n" if has_processes else "")
+    (directory / "cgroup.subtree_control").write_text("")
+    (directory / "cgroup.controllers").write_text(controllers)
+
+
 @pytest.fixture
 def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretend:
-    """A v2 tree in which the caller is in `/mine`; `own` is its line in /proc, `kind` what cgroup.type says."""
+    """Trees that are mounted in tmp_path: `unified`, and v1's by their controllers; the caller's lines are as said."""
 
-    def make(own: str = "0::/mine\n", kind: str = "domain\n") -> tuple[Mount, ...]:
-        (tmp_path / "mine").mkdir()
-        (tmp_path / "mine/cgroup.type").write_text(kind)
-        texts = {"/proc/self/cgroup": own, str(tmp_path / "mine/cgroup.type"): kind}
-        monkeypatch.setattr(groups, "find_text", texts.get)
-        return (Mount(1, 0, "/", str(tmp_path), (), "cgroup2", "none", ()),)
+    def make(lines: str, *v1: str) -> tuple[Mount, ...]:
+        real = groups.find_text
+        monkeypatch.setattr(groups, "find_text", lambda path: lines if path == "/proc/self/cgroup" else real(path))
+        mounts = [Mount(1, 0, "/", str(tmp_path / "unified"), (), "cgroup2", "none", ("rw",))]
+        for number, names in enumerate(v1):
+            (tmp_path / names).mkdir(exist_ok=True)
+            mounts.append(Mount(2 + number, 0, "/", str(tmp_path / names), (), "cgroup", "none", ("rw", *names.split(","))))
+        return tuple(mounts) if (tmp_path / "unified").exists() else tuple(mounts[1:])
 
     return make
 
 
-def test_group_of_ones_own_in_a_v2_tree_is_enough(pretend: Pretend) -> None:
-    mounts = pretend("5:devices:/elsewhere\n0::/mine\n")
-    assert find_device_groups(mounts, WORKS, is_privileged=True) == DeviceGroups(mounts[0].point)
+# ── v2 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_ordinary_user_gets_none(pretend: Pretend) -> None:
-    assert find_device_groups(pretend(), WORKS, is_privileged=False).problem == "only root may attach one"
+def test_group_without_processes_above_the_caller_gives_controllers(pretend: Pretend, tmp_path: Path) -> None:
+    top = tmp_path / "unified"
+    group(top, kind=None, has_processes=True)
+    group(top / "slice")
+    group(top / "slice/scope", has_processes=True)
+    found = find_groups(pretend("0::/slice/scope\n"))
+    assert found == Groups((Hierarchy(0, str(top), ("cpu", "memory", "pids"), 1),), {})
 
 
-def test_host_without_a_v2_tree_gets_none() -> None:
-    assert find_device_groups((), WORKS, is_privileged=True) == DeviceGroups(problem="no cgroup v2 tree is mounted")
+def test_own_group_serves_where_it_has_no_processes(pretend: Pretend, tmp_path: Path) -> None:
+    group(tmp_path / "unified/mine")
+    (tree,) = find_groups(pretend("0::/mine\n")).hierarchies
+    assert tree.levels == 0
 
 
-@pytest.mark.parametrize("own", ["", "5:devices:/mine\n", "0::/../above\n"])
-def test_group_that_the_tree_does_not_show_gets_none(pretend: Pretend, own: str) -> None:
-    assert "not in the tree" in find_device_groups(pretend(own), WORKS, is_privileged=True).problem
+def test_root_of_the_machine_may_have_processes(pretend: Pretend, tmp_path: Path) -> None:
+    group(tmp_path / "unified", kind=None, has_processes=True, controllers="hugetlb rdma misc")
+    (tree,) = find_groups(pretend("0::/\n")).hierarchies
+    assert (tree.levels, tree.controllers) == (0, ("hugetlb",))
 
 
-def test_threaded_group_gets_none(pretend: Pretend) -> None:
-    found = find_device_groups(pretend(kind="domain threaded\n"), WORKS, is_privileged=True)
-    assert found.problem == "the caller's control group is domain threaded"
+def test_without_such_a_group_there_is_one_for_a_device_program_alone(pretend: Pretend, tmp_path: Path) -> None:
+    group(tmp_path / "unified", has_processes=True)  # a namespace's root: no exception for it
+    found = find_groups(pretend("0::/\n"))
+    assert found.hierarchies == (Hierarchy(0, str(tmp_path / "unified")),)
+    assert "has processes" in found.problems["memory"]
+    assert V2 not in found.problems
+
+
+def test_group_that_is_not_the_callers_to_write_gives_none(
+    pretend: Pretend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group(tmp_path / "unified", kind=None)
+    group(tmp_path / "unified/session", has_processes=True)
+    monkeypatch.setattr(groups, "_is_writable", lambda path: False)
+    found = find_groups(pretend("0::/session\n"))
+    assert found.hierarchies == ()
+    assert "no group can be made" in found.problems["memory"] == found.problems[V2]
+
+
+def test_host_without_a_v2_tree_says_so(pretend: Pretend) -> None:
+    for lines in ("", "0::/mine\n"):
+        assert set(find_groups(pretend(lines)).problems.values()) == {"no cgroup v2 tree is mounted"}
+
+
+@pytest.mark.parametrize("path", ["/gone", "/../above"])
+def test_group_that_the_tree_does_not_show_gets_none(pretend: Pretend, tmp_path: Path, path: str) -> None:
+    group(tmp_path / "unified", kind=None)
+    found = find_groups(pretend(f"0::{path}\n"))
+    assert (found.hierarchies, "not in the tree" in found.problems[V2]) == ((), True)
+
+
+def test_threaded_group_gets_none(pretend: Pretend, tmp_path: Path) -> None:
+    group(tmp_path / "unified", kind="domain threaded\n")
+    found = find_groups(pretend("0::/\n"))
+    assert (found.hierarchies, found.problems[V2]) == ((), "the caller's control group is domain threaded")
+
+
+# ── v1 and hybrid ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_v1_hierarchy_has_a_group_of_its_own(pretend: Pretend, tmp_path: Path) -> None:
+    group(tmp_path / "unified", kind=None, controllers="hugetlb")
+    mounts = pretend("7:cpu,cpuacct:/\n6:memory:/\n5:freezer:/\n1:name=systemd:/\n0::/\n", "cpu,cpuacct", "memory", "freezer")
+    found = find_groups(mounts)
+    assert found.hierarchies == (
+        Hierarchy(0, str(tmp_path / "unified"), ("hugetlb",)),
+        Hierarchy(1, str(tmp_path / "cpu,cpuacct"), ("cpu", "cpuacct")),
+        Hierarchy(2, str(tmp_path / "memory"), ("memory",)),
+    )
+    assert found.problems == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "said"),
+    [
+        ("6:memory:/\n", (), "not mounted"),
+        ("6:memory:/gone\n", ("memory",), "not in"),
+        ("6:memory:/../x\n", ("memory",), "not in"),
+    ],
+)
+def test_v1_hierarchy_that_cannot_be_used_says_why(pretend: Pretend, lines: str, names: tuple[str, ...], said: str) -> None:
+    found = find_groups(pretend(lines, *names))
+    assert (found.hierarchies, said in found.problems["memory"]) == ((), True)
+
+
+def test_lines_of_proc_are_read_as_they_are() -> None:
+    assert parse_groups("4:cpu,cpuacct:/a:b\n0::/\nrubbish\n1:name=x:none\n") == [(("cpu", "cpuacct"), "/a:b"), ((V2,), "/")]
+
+
+# ── device programs ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+TREE = Groups((Hierarchy(0, "/sys/fs/cgroup"),))
+
+
+def test_device_program_needs_root_a_tree_and_the_kernel() -> None:
+    assert find_device_program_problem(TREE, WORKS, is_privileged=True) == ""
+    assert find_device_program_problem(TREE, WORKS, is_privileged=False) == "only root may attach one"
+    assert "no cgroup v2 tree" in find_device_program_problem(Groups(), WORKS, is_privileged=True)
+    assert find_device_program_problem(Groups(problems={V2: "why"}), WORKS, is_privileged=True) == "why"
 
 
 @pytest.mark.parametrize(
     ("trial", "said"), [(Trial({"devices": 1}), "refused by the kernel (EPERM)"), (Trial({}), "could not be tried")]
 )
-def test_kernel_that_takes_no_program_gets_none(pretend: Pretend, trial: Trial, said: str) -> None:
-    assert said in find_device_groups(pretend(), trial, is_privileged=True).problem
-
-
-def test_group_that_is_gone_gets_none(pretend: Pretend) -> None:
-    assert "no group can be made" in find_device_groups(pretend("0::/gone\n"), WORKS, is_privileged=True).problem
-
-
-def test_groups_of_launchers_that_are_gone_are_removed_and_no_others(pretend: Pretend) -> None:
-    mount = pretend()[0].point
-    ours = Path(mount) / "mine/sandboxer"
-    gone, mine = f"{(1 << 22) + 1}-12345", f"{os.getpid()}-12345"  # above the highest pid that there can be
-    for name in (gone, mine, "other", "-5"):
-        (ours / name).mkdir(parents=True)
-    sweep_groups(mount)
-    assert sorted(path.name for path in ours.iterdir()) == sorted([mine, "other", "-5"])
-
-
-def test_group_that_is_not_empty_yet_stays(pretend: Pretend) -> None:
-    mount = pretend()[0].point
-    (Path(mount) / f"mine/sandboxer/{(1 << 22) + 1}-1/below").mkdir(parents=True)
-    sweep_groups(mount)
-    assert (Path(mount) / f"mine/sandboxer/{(1 << 22) + 1}-1").exists()
-
-
-def test_nothing_to_sweep_is_no_fault(pretend: Pretend) -> None:
-    sweep_groups(pretend()[0].point)
+def test_kernel_that_takes_no_program_says_so(trial: Trial, said: str) -> None:
+    assert said in find_device_program_problem(TREE, trial, is_privileged=True)
 
 
 @needs("root")
-def test_this_machine_says_one_of_the_two() -> None:
+def test_this_machine_has_a_hierarchy_or_says_why_not() -> None:
     host = this_host()
-    assert bool(host.device_groups) != bool(host.device_groups_problem)
+    for name in ("memory", "pids", "cpu"):
+        assert (host.hierarchy_of(name) is None) == (name in host.controller_problems)

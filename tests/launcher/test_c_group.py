@@ -13,8 +13,9 @@ import pytest
 from sandboxer.abi.ebpf import DeviceAccess
 from sandboxer.controls.devices.program import Rule, assemble
 from sandboxer.controls.devices.settings import READ, WRITE
+from sandboxer.launcher.record import COUNTERS, UNKNOWN
 from sandboxer.model import op as ops
-from sandboxer.model.op import U64, Blob, Op, Text
+from sandboxer.model.op import U32, U64, Blob, Op, Text, TextList
 from tests.launcher.plans import LAUNCHER, NEWPID, Ended, launch, plan, shell
 from tests.launcher.test_c_monitor import supervised
 from tests.live.needs import needs, this_host
@@ -26,7 +27,13 @@ ASK = "for how in '<' '>' '<>'; do (eval \"exec 9$how/dev/null\") 2>&- && echo o
 
 def tree() -> Path:
     """Where the v2 tree is."""
-    return Path(this_host().device_groups)
+    return Path(next(one.mount for one in this_host().hierarchies if one.is_v2))
+
+
+def make(mount: object = None, number: int = 0, controller: str = "", levels: int = 0, *enable: str) -> ops.MakeGroup:
+    """The op; in the v2 tree where nothing is said."""
+    path = str(tree() if mount is None else mount)
+    return ops.MakeGroup(U32(number), Text(path), Text(controller), U32(levels), TextList(enable))
 
 
 def own() -> Path:
@@ -56,7 +63,7 @@ def is_anothers(name: str) -> bool:
 
 def allow(*rules: Rule) -> list[Op]:
     """A group with the program of these rules."""
-    return [ops.MakeGroup(Text(str(tree()))), ops.AllowDevices(Blob(assemble(rules)))]
+    return [make(), ops.AllowDevices(Blob(assemble(rules)))]
 
 
 def rule(number: tuple[int, int], access: DeviceAccess) -> Rule:
@@ -65,7 +72,7 @@ def rule(number: tuple[int, int], access: DeviceAccess) -> Rule:
 
 def boxed(before: list[Op], script: str, *, after: list[Op] | None = None) -> Ended:
     """A box that has the whole host: nothing but the program stands in its way."""
-    end = [ops.RemoveGroup()] if after is None else after
+    end = [ops.RemoveGroups()] if after is None else after
     return launch(plan([*before, ops.Start(U64(NEWPID))], [ops.BecomeInit()], shell(script), after=end))
 
 
@@ -97,7 +104,7 @@ def test_other_devices_are_refused_whatever_leads_to_them(tmp_path: Path) -> Non
 @needs("device programs")
 def test_without_a_program_the_group_opens_everything() -> None:
     """The twin; and the group is the box's own."""
-    before: list[Op] = [ops.MakeGroup(Text(str(tree())))]
+    before: list[Op] = [make()]
     ended = boxed(before, "head -c 1 /dev/zero | od -An -tx1; grep ^0: /proc/self/cgroup")
     first, line = ended.out.split()
     assert first == "00"
@@ -112,14 +119,14 @@ def test_descriptor_that_is_open_already_is_not_asked_about() -> None:
 
 @needs("device programs")
 def test_group_is_removed_when_the_set_up_fails() -> None:
-    failing: list[Op] = [ops.OpenDirectory(ops.U32(1), Text("/nope"))]
+    failing: list[Op] = [ops.OpenDirectory(U32(1), Text("/nope"))]
     assert boxed([*allow(), *failing], "true").record["fail_errno"] == errno.ENOENT
 
 
 @needs("device programs")
 def test_group_is_removed_when_the_box_is_killed() -> None:
     parts = plan(
-        [*allow(), ops.Start(U64(NEWPID))], [ops.BecomeInit()], shell("echo ready; sleep 1000"), after=[ops.RemoveGroup()]
+        [*allow(), ops.Start(U64(NEWPID))], [ops.BecomeInit()], shell("echo ready; sleep 1000"), after=[ops.RemoveGroups()]
     )
     with supervised(parts.bytes()) as one:
         one.read_ready()
@@ -131,7 +138,7 @@ def test_group_is_removed_when_the_box_is_killed() -> None:
 def test_many_boxes_at_once_have_a_group_each(tmp_path: Path) -> None:
     file = tmp_path / "plan"
     script = "grep ^0: /proc/self/cgroup; sleep 0.2"
-    parts = plan([*allow(), ops.Start(U64(NEWPID))], [ops.BecomeInit()], shell(script), after=[ops.RemoveGroup()])
+    parts = plan([*allow(), ops.Start(U64(NEWPID))], [ops.BecomeInit()], shell(script), after=[ops.RemoveGroups()])
     file.write_bytes(parts.bytes())
     started = [subprocess.Popen([LAUNCHER, "--plan", file], stdout=subprocess.PIPE, text=True) for _ in range(6)]
     outs = [process.communicate(timeout=30)[0] for process in started]
@@ -141,18 +148,143 @@ def test_many_boxes_at_once_have_a_group_each(tmp_path: Path) -> None:
 @needs("device programs")
 @pytest.mark.parametrize("program", [b"", bytes(7), bytes(8 * 4097), assemble(())[:-8]], ids=["none", "odd", "long", "endless"])
 def test_wrong_program_is_refused_and_the_group_removed(program: bytes) -> None:
-    before: list[Op] = [ops.MakeGroup(Text(str(tree()))), ops.AllowDevices(Blob(program))]
+    before: list[Op] = [make(), ops.AllowDevices(Blob(program))]
     ended = boxed(before, "echo ran")
     assert (ended.out, ended.record["fail_op"], ended.status) == ("", ops.AllowDevices.TAG, 125)
     assert ended.record["fail_errno"] in (errno.EINVAL, errno.E2BIG, errno.EACCES)
 
 
+# ── v1, limits and counters ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def v1(controller: str) -> tuple[ops.MakeGroup, int]:
+    """A group in the v1 hierarchy of a controller, and its number."""
+    found = this_host().hierarchy_of(controller)
+    assert found is not None
+    return make(found.mount, found.group, controller), found.group
+
+
+def limited(controller: str, limits: dict[str, str], script: str, counters: list[tuple[str, str]] | None = None) -> Ended:
+    """A box in a v1 group with these files written."""
+    op, number = v1(controller)
+    written = [ops.WriteGroup(U32(number), Text(file), Text(text)) for file, text in limits.items()]
+    read = [ops.ReadCounter(U32(i), U32(number), Text(file), Text(key), U32(1)) for i, (file, key) in enumerate(counters or [])]
+    return launch(
+        plan(
+            [op, *written, ops.Start(U64(NEWPID))],
+            [ops.EnterGroups(), ops.BecomeInit()],
+            shell(script),
+            after=[*read, ops.RemoveGroups()],
+        )
+    )
+
+
+@needs("v1 groups")
+def test_child_enters_its_v1_group_before_anything_else() -> None:
+    ended = limited("pids", {}, "grep :pids: /proc/self/cgroup")
+    assert "/sandboxer/" in ended.out
+    assert ended.record["after_errno"] == 0
+
+
+@needs("v1 groups")
+def test_limit_of_processes_holds_and_what_was_used_is_read() -> None:
+    script = "for n in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo all"
+    counters = [("pids.events", "max "), ("pids.max", ""), ("pids.events", "nothing "), ("no.such.file", "")]
+    ended = limited("pids", {"pids.max": "4"}, script, counters)
+    assert "all" not in ended.out
+    assert [ended.record[COUNTERS[number]] for number in range(1, 5)] == [4, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert 0 < ended.record[COUNTERS[0]] < UNKNOWN
+    assert "all" in limited("pids", {"pids.max": "40"}, script.replace("sleep 5", "true"), counters).out
+
+
+@needs("v1 groups")
+def test_memory_limit_kills_and_the_kernel_counts_it() -> None:
+    script = "head -c 100M /dev/zero | tail | wc -c"
+    counters = [("memory.oom_control", "oom_kill "), ("memory.max_usage_in_bytes", "")]
+    ended = limited("memory", {"memory.limit_in_bytes": "16777216"}, script, counters)
+    assert ended.record[COUNTERS[0]] >= 1
+    assert 8 << 20 < ended.record[COUNTERS[1]] <= 16 << 20
+    assert limited("memory", {"memory.limit_in_bytes": "1073741824"}, script, counters).record[COUNTERS[0]] == 0
+
+
+@needs("v1 groups")
+def test_counters_of_several_devices_are_summed(tmp_path: Path) -> None:
+    """Any file of a group can stand for one: those of devices begin their lines with numbers too."""
+    ended = limited(
+        "cpu", {"cpu.cfs_quota_us": "50000"}, "true", [("cpu.stat", "nr_"), ("cpu.cfs_quota_us", ""), ("cpu.stat", "nr_periods ")]
+    )
+    assert [ended.record[COUNTERS[0]], ended.record[COUNTERS[1]]] == [UNKNOWN, 50000]
+    assert ended.record[COUNTERS[2]] < UNKNOWN
+
+
+@needs("v1 groups")
+def test_limit_that_the_kernel_refuses_fails_and_leaves_no_group() -> None:
+    ended = limited("pids", {"pids.max": "many"}, "echo ran")
+    assert (ended.out, ended.record["fail_op"], ended.record["fail_errno"]) == ("", ops.WriteGroup.TAG, errno.EINVAL)
+
+
+@needs("v1 groups")
+def test_child_in_a_v1_group_is_gone_with_it_when_the_box_is_killed() -> None:
+    op, _ = v1("pids")
+    parts = plan(
+        [op, ops.Start(U64(NEWPID))],
+        [ops.EnterGroups(), ops.BecomeInit()],
+        shell("echo ready; sleep 1000"),
+        after=[ops.RemoveGroups()],
+    )
+    with supervised(parts.bytes()) as one:
+        one.read_ready()
+        os.write(one.control, b"k")
+        assert (one.record()["after_errno"], one.process.returncode) == (0, 137)
+
+
+@needs("v1 groups")
+def test_groups_of_killed_launchers_are_removed_and_no_others() -> None:
+    op, _ = v1("pids")
+    lines = [line.split(":") for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    mine = next(path for _, names, path in lines if "pids" in names.split(","))
+    ours = Path(op.mount + mine) / "sandboxer"
+    here = os.stat("/proc/self/ns/pid").st_ino
+    nobody = (1 << 22) + 1  # above the highest pid that there can be
+    gone, living, elsewhere = f"{nobody}-{here}-5", f"{os.getpid()}-{here}-5", f"{nobody}-{here + 1}-5"
+    for name in (gone, living, elsewhere, "other", f"{nobody}-x-5"):
+        (ours / name).mkdir(parents=True, exist_ok=True)
+    try:
+        assert limited("pids", {}, "true").record["after_errno"] == 0
+        left = {path.name for path in ours.iterdir() if path.is_dir()}
+        assert left & {gone, living, elsewhere, "other", f"{nobody}-x-5"} == {living, elsewhere, "other", f"{nobody}-x-5"}
+    finally:
+        for name in (gone, living, elsewhere, "other", f"{nobody}-x-5"):
+            if (ours / name).exists():
+                (ours / name).rmdir()
+
+
+def test_groups_are_numbered_as_the_plan_says() -> None:
+    """A group of v1 is never number 0, there are 16, none twice, and none is written that was not made."""
+    for wrong in (make("/", 0, "pids"), make("/", 1), make("/", 16, "pids"), ops.WriteGroup(U32(0), Text("x"), Text("y"))):
+        assert boxed([wrong], "echo ran").record["fail_errno"] == errno.EBADMSG
+    if any(tree.is_v2 for tree in this_host().hierarchies):
+        assert boxed([make(), make()], "echo ran").record["fail_errno"] == errno.EEXIST
+        unmade = [make(), ops.WriteGroup(U32(3), Text("x"), Text("y"))]
+        assert boxed(unmade, "echo ran").record["fail_errno"] == errno.EBADF
+
+
+def test_level_above_the_top_is_refused() -> None:
+    if any(tree.is_v2 for tree in this_host().hierarchies):
+        assert boxed([make(None, 0, "", 99)], "echo ran").record["fail_errno"] == errno.ENOENT
+
+
+def test_counter_without_a_place_is_refused() -> None:
+    ended = boxed([], "true", after=[ops.ReadCounter(U32(len(COUNTERS)), U32(0), Text("x"), Text(""), U32(1))])
+    assert ended.record["after_errno"] == errno.EBADMSG
+
+
 def test_group_where_no_hierarchy_is_fails(tmp_path: Path) -> None:
-    ended = boxed([ops.MakeGroup(Text(str(tmp_path / "nope")))], "echo ran")
+    ended = boxed([make(tmp_path / "nope")], "echo ran")
     assert (ended.out, ended.record["fail_errno"], ended.record["after_errno"]) == ("", errno.ENOENT, 0)
 
 
-@pytest.mark.parametrize("late", [[ops.MakeGroup(Text("/"))], [ops.AllowDevices(Blob(bytes(8)))]])
+@pytest.mark.parametrize("late", [[make("/")], [ops.AllowDevices(Blob(bytes(8)))]])
 def test_group_after_the_start_is_refused_by_the_reader(late: list[Op]) -> None:
     ended = launch(plan([ops.Start(U64(NEWPID)), *late], [ops.BecomeInit()], shell("echo ran")))
     assert (ended.out, ended.record["fail_errno"]) == ("", errno.EBADMSG)

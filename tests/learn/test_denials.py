@@ -41,6 +41,11 @@ def test_profile_of_the_caller_is_where_to_write(place: Place) -> None:
     assert denial.place.show() == ".sandboxer/profiles/mine.yaml"
 
 
+def test_section_that_stands_already_is_named_with_the_patch(place: Place) -> None:
+    mine = place.profile("extends: [default]\nseccomp:\n  allow:\n    - sync\n")
+    assert mine.denial("keyctl", 0).attempt == "add to .sandboxer/profiles/mine.yaml, where `seccomp` stands already near line 7"
+
+
 def test_section_of_the_profile_is_the_place_of_what_is_missing(place: Place) -> None:
     mine = place.profile("extends: [default]\nseccomp:\n  allow:\n    - sync\n")
     denial = mine.denial("keyctl", 0)

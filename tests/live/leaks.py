@@ -13,12 +13,13 @@ import prctl
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What there was at one moment. files: path -> (mode, size, inode)."""
+    """What there was at one moment. files: path -> (mode, size, inode). groups: those of boxes of launchers that are gone."""
 
     processes: frozenset[int]
     mounts: frozenset[str]
     descriptors: frozenset[str]
     files: tuple[tuple[str, int, int, int], ...]
+    groups: frozenset[str] = frozenset()
 
     def leftovers(self, before: Traces) -> list[str]:
         """What is there now and was not before, and what is gone, one line each."""
@@ -26,6 +27,7 @@ class Traces:
         lines += [f"mount {mount}" for mount in sorted(self.mounts - before.mounts)]
         lines += [f"lost mount {mount}" for mount in sorted(before.mounts - self.mounts)]
         lines += [f"descriptor {name}" for name in sorted(self.descriptors - before.descriptors)]
+        lines += [f"control group {name}" for name in sorted(self.groups - before.groups)]
         lines += [f"file {file[0]}" for file in sorted(set(self.files) - set(before.files))]
         lines += [f"lost file {file[0]}" for file in sorted(set(before.files) - set(self.files))]
         return lines
@@ -38,7 +40,7 @@ def adopt_orphans() -> None:
 
 def read_traces(directories: Iterable[Path] = ()) -> Traces:
     """Look now. directories: trees that a run must not touch, such as its working directory."""
-    return Traces(frozenset(descendants(os.getpid())), _mounts(), _descriptors(), tuple(sorted(_files(directories))))
+    return Traces(frozenset(descendants(os.getpid())), _mounts(), _descriptors(), tuple(sorted(_files(directories))), _groups())
 
 
 def descendants(root: int) -> set[int]:
@@ -61,11 +63,25 @@ def wait_until_gone(before: Traces, directories: Iterable[Path] = (), limit_s: f
     places = tuple(directories)
     end = time.monotonic() + limit_s
     while True:
-        _reap_adopted()
+        reap_adopted()
         left = read_traces(places).leftovers(before)
         if not left or time.monotonic() > end:
             return left
         time.sleep(0.005)
+
+
+def _groups() -> frozenset[str]:
+    """Those of boxes in every hierarchy that is mounted, without those of launchers that live: tests run side by side."""
+    found = set()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, *_ = line.split(" ")
+        if kind in ("cgroup", "cgroup2"):
+            found |= {str(path) for path in Path(point).glob("**/sandboxer/*-*") if not _has_launcher(path.name)}
+    return frozenset(found)
+
+
+def _has_launcher(name: str) -> bool:
+    return os.path.exists(f"/proc/{name.partition('-')[0]}")
 
 
 def command_of(pid: int) -> str:
@@ -85,7 +101,7 @@ def _parent_of(pid: int) -> int | None:
     return None if state in "ZX" else int(parent)
 
 
-def _reap_adopted() -> None:
+def reap_adopted() -> None:
     """Collect ended children that nobody waits for; a child of subprocess is left to its owner (it would report status 0)."""
     for entry in os.listdir("/proc"):
         if not entry.isdigit():

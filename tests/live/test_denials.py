@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandboxer.abi.syscalls_table import NUMBERS
 from tests.live.boxes import Box
 from tests.live.needs import needs, this_host
+from tests.live.refusals import CALLS, counts_of, raw, rows_of
 
-CALLS = NUMBERS[platform.machine()]
 WITHOUT_PROC = ("syscalls/application", "filesystem/runtime", "filesystem/python", "environment/plain")
 TIOCSTI = 0x5412
 AT_FDCWD = -100
@@ -27,26 +22,11 @@ HIGH = 1 << 40
 UNKNOWN = max(CALLS.values()) + 500
 
 
-def rows_of(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What was refused, by its words."""
-    return {row["words"]: row for row in data["denials"]["rows"]}
-
-
-def counts_of(data: dict[str, Any], call: str) -> int:
-    """How often a call was refused, in all of its uses."""
-    return sum(row["count"] for row in data["denials"]["rows"] if row["call"] == call)
-
-
 def explained(box: Box, code: str, *options: str, status: int = 0) -> dict[str, Any]:
     """The report of a run of Python code."""
     done, data = box.told(*box.python(code), options=["--explain", "--quiet", *options])
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}{done.stderr}"
     return data
-
-
-def raw(name: str, *arguments: object) -> str:
-    """The code of one raw call."""
-    return f"raw({', '.join(map(str, (CALLS[name], *arguments)))})"
 
 
 TEXT = """
@@ -109,6 +89,26 @@ def test_patch_allows_what_was_refused(box: Box, name: str) -> None:
     assert row["try"].endswith("add to .sandboxer/profiles/box.yaml")
     box.profile(row["patch"] + "\n")
     assert counts_of(explained(box, code), call) == 0
+
+
+def test_one_patch_allows_all_that_was_refused(box: Box) -> None:
+    """As a stranger would: a shipped profile, the printed file written as it is, and the run again under its name."""
+    code = "\n".join(code for code, _ in TWINS.values())
+    calls = [call for _, call in TWINS.values()]
+    interpreter = ("--read", sys.base_prefix)
+    done, data = box.told(*box.python(code), options=["--explain", *interpreter], profile="default")
+    assert all(counts_of(data, call) for call in calls)
+    text = done.stderr.partition("all of it at once: ")[2]
+    assert text.startswith(
+        "take out what the job can do without, and write it to .sandboxer/profiles/my-default.yaml, and run with"
+    )
+    box.write(".sandboxer/profiles/my-default.yaml", textwrap.dedent(text.partition(":\n")[2]))
+    options = "options: {read: [/]}\n"
+    with (box.place / ".sandboxer/profiles/my-default.yaml").open("a") as file:
+        file.write(options)
+    _, again = box.told(*box.python(code), options=["--explain", "--quiet", *interpreter], profile="my-default")
+    left = {call for call in calls if counts_of(again, call)}
+    assert left <= {row["call"] for row in data["denials"]["rows"] if row["answer"] == "ENOSYS"}
 
 
 def test_group_allows_it_too(box: Box) -> None:
@@ -331,12 +331,30 @@ def test_text_is_for_people(box: Box) -> None:
     assert done.stdout == "out\n"
     lines = done.stderr.splitlines()
     assert lines[:3] == [
-        "sandboxer: 1 system call was refused",
+        "sandboxer: 1 system call was refused (what mounts, Landlock, modes and limits refuse is not seen)",
         "",
         "keyctl(option=KEYCTL_GET_KEYRING_ID, arg2=0xfffffffffffffffd, arg3=0, arg4=0, arg5=0) = EPERM, once",
     ]
     assert [line[2:6].strip() for line in lines[3:7]] == ["by:", "why:", "risk", "try:"]
     assert "nothing in the profile allows it (.sandboxer/profiles/box.yaml)" in lines[4]
+
+
+README_JOB = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mount(b"none", b"/mnt", b"tmpfs", 2, b"size=1m")
+libc.perror(b"mount")
+os.sync()
+"""
+
+
+def test_readme_shows_what_is_printed(box: Box) -> None:
+    box.write("job.py", README_JOB)
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    shown = readme.partition("$ sandboxer exec --explain -- python3 job.py\n")[2].partition("```")[0]
+    printed = box.run("/usr/bin/python3", "job.py", options=["--explain"], profile="default").stderr
+    pid, profile = re.compile(r"pid \d+"), re.compile(r"\(\S*profiles/default.yaml\)")
+    assert pid.sub("pid", profile.sub("(default)", printed)) == pid.sub("pid", profile.sub("(default)", shown))
 
 
 def test_nothing_refused_is_said(box: Box) -> None:
@@ -348,117 +366,3 @@ def test_json_line_has_the_denials(box: Box) -> None:
     done = box.run(*box.python(raw("keyctl", 0, -3, 0, 0, 0)), options=["--explain", "--json"])
     assert counts_of(json.loads(done.stderr), "keyctl") == 1
     assert json.loads(box.run("true", options=["--json"]).stderr)["denials"] is None
-
-
-# ── ends while a call waits ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def waiting_call(box: Box, *options: str, after: str = "") -> Iterator[tuple[subprocess.Popen[bytes], int, Path]]:
-    """A run whose supervisor stands still while a call of the job waits for its answer; the run, the job's pid, the report."""
-    report = box.person.directory(f"report-{os.urandom(4).hex()}") / "report.json"
-    code = f"signal.signal(2, signal.SIG_DFL)\nprint(flush=True)\nos.read(0, 1)\nprint({raw('keyctl', 0, -3, 0, 0, 0)})\n{after}"
-    words = box.words(box.python(code), ["--explain", "--quiet", "--report", str(report), *options])
-    run = subprocess.Popen(
-        words, cwd=box.place, env=box.person.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        assert run.stdin is not None
-        assert run.stdout is not None
-        assert run.stdout.readline() == b"\n"
-        os.kill(run.pid, signal.SIGSTOP)
-        wait_until(lambda: state_of(run.pid) == "T")
-        run.stdin.write(b"x")
-        run.stdin.flush()
-        job = job_of(run.pid)
-        wait_until(lambda: is_asking(job))
-        yield run, job, report
-    finally:
-        run.kill()
-        run.communicate()
-
-
-def state_of(pid: int) -> str:
-    """The letter of its state; X where it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "X"
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def job_of(pid: int) -> int:
-    """The last of a line of only children: sandboxer, the monitor, pid 1, the command."""
-    while children := children_of(pid):
-        pid = children[0]
-    return pid
-
-
-def is_asking(pid: int) -> bool:
-    """Whether it sleeps in the call that is refused."""
-    words = Path(f"/proc/{pid}/syscall").read_text().split()
-    return words[0] == str(CALLS["keyctl"])
-
-
-def wait_until(holds: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def wait_until_gone(pid: int) -> None:
-    wait_until(lambda: state_of(pid) in "ZX")
-
-
-@needs("root")
-def test_supervisor_that_dies_takes_the_box_along(box: Box) -> None:
-    with box.leaves_nothing(), waiting_call(box) as (run, job, _):
-        run.kill()
-        wait_until_gone(job)
-        assert run.communicate()[0] in (b"", b"ENOSYS\n")  # the kernel's answer where nobody listens, until the monitor kills
-
-
-@needs("root")
-def test_job_that_dies_while_it_waits_is_just_dead(box: Box) -> None:
-    with box.leaves_nothing(), waiting_call(box) as (run, job, report):
-        os.kill(job, signal.SIGKILL)
-        wait_until_gone(job)
-        os.kill(run.pid, signal.SIGCONT)
-        output, _ = run.communicate()
-        assert (output, run.returncode) == (b"", 137)
-    data = json.loads(report.read_text())
-    assert (data["reason"], data["signal"]) == ("signalled", 9)
-
-
-@needs("root")
-def test_wall_clock_ends_a_call_that_waits(box: Box) -> None:
-    with box.leaves_nothing(), waiting_call(box, "--timeout", "2s") as (run, job, report):
-        wait_until_gone(job)  # by the monitor, while the supervisor stands still
-        os.kill(run.pid, signal.SIGCONT)
-        output, _ = run.communicate()
-        assert (output, run.returncode) == (b"", 124)
-    assert json.loads(report.read_text())["reason"] == "wall_timeout"
-
-
-@needs("root")
-def test_interrupt_reaches_a_job_whose_call_was_answered_late(box: Box) -> None:
-    with box.leaves_nothing(), waiting_call(box, after="time.sleep(60)") as (run, _, report):
-        os.kill(run.pid, signal.SIGINT)
-        os.kill(run.pid, signal.SIGCONT)
-        run.communicate()
-        assert run.returncode == 130
-    assert counts_of(json.loads(report.read_text()), "keyctl") <= 1
-
-
-@needs("root")
-def test_call_that_waits_is_answered_when_the_supervisor_goes_on(box: Box) -> None:
-    """The twin of the ends above."""
-    with box.leaves_nothing(), waiting_call(box) as (run, _, report):
-        os.kill(run.pid, signal.SIGCONT)
-        output, _ = run.communicate()
-        assert (output, run.returncode) == (b"EPERM\n", 0)
-    assert counts_of(json.loads(report.read_text()), "keyctl") == 1

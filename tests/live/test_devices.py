@@ -121,6 +121,18 @@ def test_device_is_open_to_what_the_mode_says(caller: Person, installation: Inst
     }
 
 
+@needs("v1 groups")
+@pytest.mark.parametrize("mode", ["r", "w", "rw"])
+def test_mode_holds_by_the_list_of_v1_where_there_is_no_v2_tree(caller: Person, installation: Installation, mode: str) -> None:
+    box = Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
+    box = replace(box, ahead=in_own_mounts("mount --bind /dev/zero /dev/kmsg; umount -a -t cgroup2"))
+    box.profile(f"devices: {{allow: [{{path: /dev/kmsg, mode: {mode}}}]}}", policies=PLAIN)
+    seen, report = box.look(OPEN), box.told("true")[1]
+    assert seen == {name: "ok" if name in (mode, *mode) and len(name) <= len(mode) else "EPERM" for name in ("r", "w", "rw")}
+    (line,) = [line["what"] for line in report["enforcement"] if line["control"] == "devices"]
+    assert line.endswith("a device list refuses every other one, whatever leads to it")
+
+
 @needs("root")
 def test_mode_is_refused_to_an_ordinary_user_and_reported_where_that_is_allowed(
     ordinary: Person, installation: Installation
@@ -134,10 +146,13 @@ def test_mode_is_refused_to_an_ordinary_user_and_reported_where_that_is_allowed(
     assert lost == "/dev/kmsg can be written too"
 
 
-def test_report_says_which_walls_hold(box: Box) -> None:
+@pytest.mark.parametrize("further", [False, True], ids=["minimal", "further"])
+def test_report_says_which_walls_hold(box: Box, further: bool) -> None:
+    if further:
+        box = given(box, "rw")
     _, report = box.told("true")
-    (line,) = [line for line in report["enforcement"] if line["control"] == "devices"]
-    has_program = bool(this_host().device_groups) and box.person.uid == 0
+    (line,) = [line for line in report["enforcement"] if line["control"] == "devices" and line["status"] == "enforced"]
+    has_program = further and not this_host().device_program_problem and box.person.uid == 0
     assert line["what"].endswith("refuses every other one, whatever leads to it" if has_program else "its mounts alone hold that")
 
 

@@ -19,7 +19,7 @@ CONTROLS = {
 
 def test_status_of_the_command_is_its_own(box: Box) -> None:
     for status in (0, 1, 2, 77, 124, 125, 126, 127, 137, 255):
-        done = box.run("sh", "-c", f"exit {status}", profile="strict")
+        done = box.run("sh", "-c", f"exit {status}", profile="strict", options=["--quiet"])
         assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
@@ -189,7 +189,7 @@ def test_kept_plan_runs_as_the_fresh_one_did(box: Box) -> None:
         return "yaml" in done.stderr, done.returncode, done.stdout, "\n".join(told)
 
     run()
-    for options in ((), ("--workdir", "/nowhere"), ("--timeout", "50ms", "--verbose")):
+    for options in ((), ("--workdir", "/nowhere"), ("--timeout", "50s", "--verbose")):
         fresh, first, second = (run(*more, *options) for more in (("--no-cache",), (), ()))
         assert (fresh[0], second[0]) == (True, False)
         assert fresh[1:3] == first[1:3] == second[1:3]

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sandboxer.launcher.record import Outcome
+from sandboxer.launcher.record import UNKNOWN, Outcome
 from sandboxer.model.result import Reason
 from sandboxer.run.reason import find_reason
 from tests.run.records import make_about, make_record
@@ -78,3 +78,30 @@ def test_other_signals_are_signals() -> None:
 
 def test_wall_timeout_tells_the_limit() -> None:
     assert "1500 ms" in find_reason(make_record(Outcome.WALL_TIMEOUT), make_about(wall_ms=1500))[1]
+
+
+# ── limits of the whole box ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed(outcome: int, **numbers: int) -> Reason:
+    return find_reason(make_record(outcome, **numbers), make_about())[0]
+
+
+def test_failure_with_a_count_of_the_kernel_has_that_reason() -> None:
+    assert failed(Outcome.SIGNALLED, signal=9, oom_kills=1) is Reason.OOM
+    assert failed(Outcome.EXITED, exit_code=137, oom_kills=2, pids_refused=1) is Reason.OOM
+    assert failed(Outcome.EXITED, exit_code=1, pids_refused=3) is Reason.PIDS_LIMIT
+
+
+def test_success_is_a_success_whatever_was_counted() -> None:
+    assert failed(Outcome.EXITED, exit_code=0, oom_kills=1, pids_refused=1) is Reason.EXITED
+
+
+def test_failure_without_a_count_is_the_commands_own() -> None:
+    assert failed(Outcome.EXITED, exit_code=1, oom_kills=0, pids_refused=0) is Reason.EXITED
+    assert failed(Outcome.EXITED, exit_code=1, oom_kills=UNKNOWN, pids_refused=UNKNOWN) is Reason.EXITED
+    assert failed(Outcome.SIGNALLED, signal=9, oom_kills=UNKNOWN) is Reason.SIGNALLED
+
+
+def test_signal_with_a_reason_of_its_own_keeps_it() -> None:
+    assert failed(Outcome.SIGNALLED, signal=int(signal.SIGSYS), oom_kills=1) is Reason.SECCOMP_KILL

@@ -88,9 +88,9 @@ def test_report_has_the_denials_where_they_were_asked_for() -> None:
         process="job", answer="EPERM", rule="rule", place=PLACE, patch="a: b", attempt="do", group="bpf", group_calls=(),
         risk=Risk.HIGH, risk_why="why",
     )  # fmt: skip
-    result = replace(result_of(exit_code=3), denials=Denials((row,), 4))
+    result = replace(result_of(exit_code=3), denials=Denials((row,), 4, "c: d", "add"))
     data = json.loads(json.dumps(result_data(result, make_about())))["denials"]
-    assert (data["count"], data["others"]) == (6, 4)
+    assert (data["count"], data["others"], data["patch"], data["try"]) == (6, 4, "c: d", "add")
     assert data["rows"][0] | {"place": None} == {
         "call": "bpf", "number": 321, "arch": "x86_64", "words": "bpf(cmd=5)",
         "arguments": [{"name": "cmd", "value": "0x8000000000000000", "text": "5"}], "count": 2, "is_rest": False, "pid": 7,

@@ -63,10 +63,15 @@ class Stack:
         return f"{self.names[0]}, {self.settings.backend}"
 
 
-def compiled(name: str, settings: Settings, backend: str = "own") -> Stack:
-    """The stack of settings on this architecture."""
+def compiled(name: str, settings: Settings, backend: str = "own", *, is_watched: bool = False) -> Stack:
+    """The stack of settings on this architecture. is_watched: the one that asks a listener."""
     here = replace(settings.at(Situation("x86_64")), backend=backend)
-    return Stack((name,), here, tuple(item.program for item in compile_stack(here, "x86_64")))
+    return Stack((name,), here, tuple(item.program for item in compile_stack(here, "x86_64", is_watched=is_watched)))
+
+
+def settings_of(profile: str) -> Settings:
+    """What a shipped profile says of system calls."""
+    return seccomp.settings(resolve_request(Request(profile=profile)).policy)
 
 
 @functools.cache
@@ -74,7 +79,7 @@ def shipped_stacks() -> tuple[Stack, ...]:
     """The filters of every shipped profile, by both backends; profiles with the same ones stand together."""
     found: dict[tuple[bytes, ...], Stack] = {}
     for name, backend in itertools.product(PROFILES, BACKENDS):
-        stack = compiled(name, seccomp.settings(resolve_request(Request(profile=name)).policy), backend)
+        stack = compiled(name, settings_of(name), backend)
         known = found.get(stack.programs)
         found[stack.programs] = replace(stack, names=(*(known.names if known else ()), name))
     return tuple(found.values())

@@ -10,7 +10,7 @@ import pytest
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.verify.oracle import EXEMPT, MARKER, PASSED, FilterRefused, OracleError, Questions, Row, ask, visible
+from sandboxer.verify.oracle import EXEMPT, MARKER, NOTICED, PASSED, FilterRefused, OracleError, Questions, Row, ask, visible
 from sandboxer.verify.simulate import Call
 from tests.live.needs import needs
 from tests.verify.programs import ALLOW, HIGH, LOW, RET_A, Instruction, answer, load, on_number, on_word, program
@@ -21,9 +21,9 @@ EPERM = bpf.RET_ERRNO | errno.EPERM
 I386 = bpf.AUDIT_ARCH["i386"]
 
 
-def verdicts(helper: Path, stack: Sequence[bytes], *calls: Call) -> list[int]:
+def verdicts(helper: Path, stack: Sequence[bytes], *calls: Call, listens: bool = False) -> list[int]:
     """What the kernel answers, which must be what the interpreter answers."""
-    outcome = ask(stack, Questions(calls), helper=helper)
+    outcome = ask(stack, Questions(calls, listens=listens), helper=helper)
     assert (outcome.kernel, outcome.mismatches) == (outcome.interpreter, 0), str(outcome.first)
     return list(outcome.kernel)
 
@@ -56,10 +56,52 @@ def test_every_action_shows_as_it_is_down_to_errno_and_its_twin_passes(helper: P
 
 
 @needs("x86_64")
-def test_allowed_calls_are_not_made(helper: Path) -> None:
+@pytest.mark.parametrize("listens", [False, True])
+def test_allowed_calls_are_not_made(helper: Path, listens: bool) -> None:
     deadly = [Call(NUMBER["exit_group"], (7,)), Call(NUMBER["pause"]), Call(NUMBER["munmap"], (0, 1 << 46)), Call(NUMBER["fork"])]
-    assert verdicts(helper, [], *deadly) == [PASSED] * 4
-    assert verdicts(helper, [program(answer(EPERM))], *deadly) == [EPERM] * 4
+    assert verdicts(helper, [], *deadly, listens=listens) == [PASSED] * 4
+    assert verdicts(helper, [program(answer(EPERM))], *deadly, listens=listens) == [EPERM] * 4
+
+
+@needs("x86_64")
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [
+        (bpf.RET_KILL_PROCESS, bpf.RET_KILL_PROCESS),
+        (bpf.RET_KILL_THREAD, bpf.RET_KILL_THREAD),
+        (bpf.RET_TRAP | 77, bpf.RET_TRAP | 77),
+        (bpf.RET_ERRNO | 1, bpf.RET_ERRNO | 1),
+        (bpf.RET_ERRNO | errno.ENOSYS, NOTICED),
+        (bpf.RET_ERRNO | MARKER, PASSED),
+        (bpf.RET_USER_NOTIF, NOTICED),
+        (bpf.RET_USER_NOTIF | 9, NOTICED),
+        (0x00060000, bpf.RET_KILL_PROCESS),  # an action that nobody knows, between an errno and a notice
+        (0x7FD00000, PASSED),  # and one that is weaker than a notice
+        (bpf.RET_TRACE | 3, PASSED),
+        (bpf.RET_LOG, PASSED),
+        (bpf.RET_ALLOW, PASSED),
+    ],
+)
+def test_marker_that_listens_shows_notices_too(helper: Path, verdict: int, shown: int) -> None:
+    calls = (Call(GETPID), Call(GETPPID), Call(GETPID), Call(20, arch=I386))
+    assert verdicts(helper, [on_number(GETPID, verdict)], *calls, listens=True) == [shown, PASSED, shown, PASSED]
+    assert visible(verdict, listens=True) == shown
+
+
+@needs("x86_64")
+@pytest.mark.parametrize(
+    ("older", "newer", "shown"),
+    [
+        (bpf.RET_USER_NOTIF, bpf.RET_ERRNO | 5, bpf.RET_ERRNO | 5),
+        (bpf.RET_ERRNO | 5, bpf.RET_USER_NOTIF, bpf.RET_ERRNO | 5),
+        (bpf.RET_USER_NOTIF, bpf.RET_TRACE, NOTICED),
+        (bpf.RET_ALLOW, bpf.RET_USER_NOTIF, NOTICED),
+        (bpf.RET_USER_NOTIF, bpf.RET_KILL_THREAD, bpf.RET_KILL_THREAD),
+    ],
+)
+def test_notice_has_its_rank_in_a_stack(helper: Path, older: int, newer: int, shown: int) -> None:
+    stack = [on_number(GETPID, older), on_number(GETPID, newer)]
+    assert verdicts(helper, stack, Call(GETPID), Call(GETPPID), listens=True) == [shown, PASSED]
 
 
 @needs("x86_64")

@@ -93,8 +93,8 @@ def _too_open(device: Device, fact: PathFact, host: Host, place: Place, *, is_wa
 def _why_no_wall(host: Host) -> str:
     if not host.is_privileged:
         return "only root may attach one"
-    if not host.device_groups:
-        return host.device_groups_problem or "this host has none"
+    if host.device_program_problem and host.hierarchy_of("devices") is None:
+        return host.device_program_problem
     return "a directory of devices is granted, whose numbers are not known ahead"
 
 

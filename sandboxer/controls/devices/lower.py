@@ -1,4 +1,6 @@
-"""The steps of /dev: nodes of the host bound one by one, and behind them the device program, where root starts the box. Pure.
+"""The steps of /dev: nodes of the host bound one by one, and behind them a control group's wall, where root starts the box. Pure.
+
+The wall is the device program of cgroup v2, or v1's list of devices where there is no v2 tree.
 
 An ordinary user cannot make device nodes, so the nodes are the host's. The directory itself lies in the box's root and is sealed
 with it; a tmpfs of its own would only cost a mount more. A node is mounted read-only, which keeps its mode and owner as they are:
@@ -12,10 +14,10 @@ from collections.abc import Iterable
 
 from sandboxer.abi.ebpf import DeviceAccess
 from sandboxer.abi.mount import MountAttr
-from sandboxer.controls.devices.program import Rule, assemble
+from sandboxer.controls.devices.program import Rule, assemble, v1_lines
 from sandboxer.controls.devices.settings import LINKS, NODES, NUMBERS, READ, WRITE, Settings
 from sandboxer.controls.paths import covers, fact_of, follow, parts
-from sandboxer.controls.room import Lowered, Scene, Shown, Use
+from sandboxer.controls.room import Lowered, Scene, Shown, Use, Want
 from sandboxer.controls.said import comma
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
@@ -28,14 +30,13 @@ from sandboxer.model.op import (
     Blob,
     MakeDirectory,
     MakeFile,
-    MakeGroup,
     MakeSymlink,
     MountFilesystem,
     Op,
     OpenTree,
-    RemoveGroup,
     Text,
     TextList,
+    WriteGroup,
 )  # fmt: skip
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Step
@@ -44,6 +45,8 @@ from sandboxer.model.report import Line, Status
 from sandboxer.model.stage import Stage
 
 NAME = "devices"
+V1 = "devices"
+"""The v1 controller. Source: Documentation/admin-guide/cgroup-v1/devices.rst."""
 FIRST_SLOT = 192  # the slots below are for the section filesystem
 _SLOTS = 64
 _TERMINALS = 128  # kernel.pty.max counts those of the whole machine: no box may take them all
@@ -82,11 +85,16 @@ class _Lowering:
         use = Use.CONTROL | (Use.READ if access & READ else Use(0)) | (Use.CHANGE if access & WRITE else Use(0))
         self.shown.append(Shown(path, use | (Use.LIST if is_directory else Use(0)), is_directory, place))
 
-    def wall(self, rules: tuple[Rule, ...], host: Host, place: Place) -> None:
-        """The program behind the mounts, on a control group of the box's own."""
-        self.add(MakeGroup(Text(host.device_groups)), place, Stage.PREPARE)
-        self.add(AllowDevices(Blob(assemble(rules))), place, Stage.PREPARE)
-        self.add(RemoveGroup(), place, Stage.CLEAN)
+    def wall(self, rules: tuple[Rule, ...], host: Host, place: Place) -> Want:
+        """What stands behind the mounts, on a control group of the box's own."""
+        if not host.device_program_problem:
+            self.add(AllowDevices(Blob(assemble(rules))), place, Stage.PREPARE)
+            return Want(0, place=place)
+        tree = host.hierarchy_of(V1)
+        assert tree is not None, "has_wall"
+        for file, text in [("devices.deny", "a"), *(("devices.allow", text) for text in v1_lines(rules))]:
+            self.add(WriteGroup(U32(tree.group), Text(file), Text(text)), place, Stage.PREPARE)
+        return Want(tree.group, V1, place)
 
     def minimal(self, said: Settings, host: Host, scene: Scene) -> None:
         """Nodes, links, terminals and shared memory."""
@@ -166,11 +174,16 @@ def _wanted(said: Settings, host: Host) -> tuple[dict[str, tuple[PathFact, Place
 
 
 def has_wall(said: Settings, host: Host) -> bool:
-    """Whether a device program can stand behind the mounts: root starts the box, and the number of every device is known."""
+    """Whether a group's wall stands behind the mounts: the profile names devices, root starts the box, every number is known.
+
+    Without further devices there is nothing for it to hold: the box has no node but those of a minimal /dev, all of them may be
+    read and written, and nothing inside can make another. It would cost every start a group and a load of its own.
+    """
     directories = any(
         fact_of(host, follow(host, device.path, place).path).kind is PathKind.DIRECTORY for device, place in said.allow
     )
-    return host.is_privileged and bool(host.device_groups) and not directories
+    has_group = not host.device_program_problem or host.hierarchy_of(V1) is not None
+    return bool(said.allow) and host.is_privileged and has_group and not directories
 
 
 def rules_of(said: Settings, host: Host) -> tuple[Rule, ...]:
@@ -219,8 +232,8 @@ def lower_devices(said: Settings, scene: Scene) -> Lowered:
     if lowering.steps or lines:
         what = f"/dev is {said.dev}; further devices of the host: {comma([str(device) for device, _ in said.allow])}"
     is_walled = has_wall(said, scene.host) and Trait.JOINED_MOUNT_NAMESPACE not in scene.traits
-    if is_walled:
-        lowering.wall(rules_of(said, scene.host), scene.host, said.dev_place)
-    walls = "; a device program refuses every other one, whatever leads to it" if is_walled else "; its mounts alone hold that"
+    groups = (lowering.wall(rules_of(said, scene.host), scene.host, said.dev_place),) if is_walled else ()
+    wall = "program" if not scene.host.device_program_problem else "list"
+    walls = f"; a device {wall} refuses every other one, whatever leads to it" if is_walled else "; its mounts alone hold that"
     line = Line(NAME, Status.ENFORCED, what + walls, place=said.dev_place)
-    return Lowered(tuple(lowering.steps), (line, *lines), shown=tuple(lowering.shown))
+    return Lowered(tuple(lowering.steps), (line, *lines), shown=tuple(lowering.shown), groups=groups)

@@ -1,5 +1,7 @@
 """The device program: rules about device numbers -> eBPF that a control group asks about every open and every mknod. Pure.
 
+`v1_lines` says the same to cgroup v1.
+
 It is a second wall. The first one is that the box has no other nodes, and cannot make any; the program holds whatever node leads
 to a device, and it alone can tell reading from writing. Nothing may make nodes: no rule has MKNOD. Descriptors that are open
 already are not asked about.
@@ -48,6 +50,16 @@ def assemble(rules: Iterable[Rule]) -> bytes:
         code += _one(rule)
     code += _verdict(0)
     return b"".join(code)
+
+
+def v1_lines(rules: Iterable[Rule]) -> list[str]:
+    """The same rules as lines for `devices.allow` of v1, behind an `a` in `devices.deny`: none gives `m`, the right to mknod."""
+    lines = []
+    for rule in rules:
+        access = ("r" if rule.access & DeviceAccess.READ else "") + ("w" if rule.access & DeviceAccess.WRITE else "")
+        minor = "*" if rule.minor is None else rule.minor
+        lines += [f"{'b' if rule.is_block else 'c'} {major}:{minor} {access}" for major in range(rule.first, rule.last + 1)]
+    return lines
 
 
 def _one(rule: Rule) -> list[bytes]:

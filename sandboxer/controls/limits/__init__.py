@@ -1,6 +1,6 @@
-"""How much the job may use. The rows are in `table`; here is what all of them have in common.
+"""How much the job may use. The rows are in `table`, control groups in `groups`; here is what all of them have in common.
 
-A limit can only go down: where the caller's own hard limit is lower, that one holds, and the report says so.
+An rlimit can only go down: where the caller's own hard limit is lower, that one holds, and the report says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.abi.signals import Signal
 from sandboxer.controls import parse
+from sandboxer.controls.limits.groups import Held, data_stand_in, group_ops, held, is_wanted, lacks
 from sandboxer.controls.limits.table import BY_WORD, ROWS, Row, Unit
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import number, own, places_of
@@ -24,7 +25,7 @@ from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.report import Line, Status
 from sandboxer.model.section import Field, Merge, Section
 from sandboxer.model.stage import Stage
-from sandboxer.units import UNLIMITED, show_bytes, show_duration_ms
+from sandboxer.units import UNLIMITED, show_bytes, show_duration_ms, show_milli_cpus
 
 NAME = "limits"
 TITLE = "how much the job may use"
@@ -43,6 +44,8 @@ def _reader(row: Row) -> parse.Read[int]:
             return parse.size_bytes(least=row.least, most=row.most, can_be_unlimited=row.can_be_unlimited)
         case Unit.DURATION:
             return parse.duration_ms(least_ms=row.least, most_ms=row.most, can_be_unlimited=row.can_be_unlimited)
+        case Unit.CPUS:
+            return parse.milli_cpus(least=row.least, most=row.most, can_be_unlimited=row.can_be_unlimited)
         case Unit.COUNT:
             count = parse.integer(least=row.least, most=row.most)
 
@@ -61,6 +64,8 @@ def show(row: Row, value: int) -> str:
             return show_bytes(value)
         case Unit.DURATION:
             return show_duration_ms(value)
+        case Unit.CPUS:
+            return show_milli_cpus(value)
         case Unit.COUNT:
             return "unlimited" if value == UNLIMITED else str(value)
 
@@ -69,7 +74,7 @@ def _field(row: Row) -> Field:
     return Field(
         row.word,
         Merge.LEAST,
-        {"type": ["integer", "string"]},
+        {"type": ["number", "string"] if row.unit is Unit.CPUS else ["integer", "string"]},
         parse.one(_reader(row)),
         row.help,
         default=show(row, row.default),
@@ -115,9 +120,14 @@ def mentions(settings: object) -> frozenset[str]:
 
 
 def need(settings: object, host: Host) -> tuple[Lack, ...]:
-    """A process limit that would count the processes of others."""
+    """A process limit that would count the processes of others; limits of the whole box without a group to keep them."""
     mine = own(Settings, settings)
-    if mine.values["processes"] == UNLIMITED or not (why := _shared_count(host)):
+    return (*_process_lacks(mine, host), *lacks(mine.values, mine.places, host))
+
+
+def _process_lacks(mine: Settings, host: Host) -> tuple[Lack, ...]:
+    is_held = any(limit.row.word == "processes" for limit in held(mine.values, mine.places, host, has_init=False))
+    if is_held or mine.values["processes"] == UNLIMITED or not (why := _shared_count(host)):
         return ()
     attempt = "a kernel of 5.14 or newer, with user namespaces"
     lost = "the limit counts all processes of the job's host user, not only the box's"
@@ -133,16 +143,24 @@ def _shared_count(host: Host) -> str:
 
 
 def lower(settings: object, scene: Scene) -> Lowered:
-    """One op for each limit of the kernel, and the wall clock."""
+    """One op for each rlimit, what control groups keep, and the wall clock."""
     mine = own(Settings, settings)
-    steps: list[Step] = []
+    kept = held(mine.values, mine.places, scene.host, has_init=Trait.HAS_INIT in scene.traits)
+    writes, reads, wants = group_ops(kept)
+    steps = [Step(op, Stage.PREPARE, NAME, place) for op, place in writes]
+    steps += [Step(op, Stage.CLEAN, NAME, place) for op, place in reads]
     lines: list[Line] = []
+    by_group = {limit.row.word: limit for limit in kept}
     for row in ROWS:
         value, place = mine.values[row.word], mine.places.get(row.word)
+        limit = by_group.get(row.word)
         if row.rlimit is not None:
-            op = _set_rlimit(row, row.rlimit, value, scene)
+            asked = data_stand_in(mine.values, kept) if row.word == "data" else value
+            op = _set_rlimit(row, row.rlimit, asked, scene, is_second=limit is not None)
             steps.append(Step(op, Stage.LIMITS, NAME, place))
-            lines.append(_line(row, value, op, place))
+            lines.append(_line(row, asked, op, place) if limit is None else _group_line(limit))
+        elif limit is not None:
+            lines.append(_group_line(limit))
     steps += [Step(op, Stage.CLOCK, NAME, mine.places.get("wall")) for op in _clock(mine)]
     wall = show(BY_WORD["wall"], mine.wall_ms)
     what = (
@@ -151,17 +169,23 @@ def lower(settings: object, scene: Scene) -> Lowered:
         else f"wall: {wall}, then {show_duration_ms(mine.values['grace'])} of grace"
     )
     lines.append(Line(NAME, Status.ENFORCED, what, place=mine.places.get("wall")))
-    return Lowered(tuple(steps), tuple(lines))
+    return Lowered(tuple(steps), tuple(lines), groups=wants)
 
 
-def _set_rlimit(row: Row, rlimit: Rlimit, value: int, scene: Scene) -> SetRlimit:
+def _group_line(limit: Held) -> Line:
+    what = f"{limit.row.word}: {show(limit.row, limit.value)}, for the whole box (cgroup {'v2' if limit.tree.is_v2 else 'v1'})"
+    return Line(NAME, Status.ENFORCED, what, place=limit.place)
+
+
+def _set_rlimit(row: Row, rlimit: Rlimit, value: int, scene: Scene, *, is_second: bool) -> SetRlimit:
+    """is_second: a control group keeps the limit too. It is to be reached first, for it counts what it refuses."""
     _, ceiling = scene.host.rlimits.get(rlimit.name.lower(), (UNLIMITED, UNLIMITED))
     soft = hard = value
     if row.unit is Unit.DURATION and value != UNLIMITED:
         soft = -(-value // 1000)
         hard = soft + 1
     elif rlimit is Rlimit.NPROC and value != UNLIMITED:
-        soft = hard = value + (Trait.HAS_INIT in scene.traits)
+        soft = hard = value + (Trait.HAS_INIT in scene.traits) + is_second
     elif rlimit is Rlimit.CORE and value == 0:
         soft = hard = NO_DUMP
     return SetRlimit(U32(rlimit), U64(min(soft, ceiling)), U64(min(hard, ceiling)))
@@ -188,12 +212,16 @@ def _clock(mine: Settings) -> tuple[Op, ...]:
 def explain(settings: object) -> tuple[str, ...]:
     """One sentence with every limit there is."""
     mine = own(Settings, settings)
-    bounded = [f"{row.word} {show(row, mine.values[row.word])}" for row in ROWS if mine.values[row.word] != UNLIMITED]
+    bounded = [f"{row.word} {show(row, mine.values[row.word])}" for row in ROWS if _says(row, mine.values)]
     free = [row.word for row in ROWS if mine.values[row.word] == UNLIMITED]
     sentences = [f"Limits: {', '.join(bounded)}."]
     if free:
         sentences.append(f"Not limited: {', '.join(free)}.")
     return tuple(sentences)
+
+
+def _says(row: Row, values: Mapping[str, int]) -> bool:
+    return is_wanted(row, values) if row.v2 else values[row.word] != UNLIMITED
 
 
 def widens(old: object, new: object) -> tuple[str, ...]:

@@ -1,11 +1,15 @@
 """The table of limits: one row each. A new limit is a new row.
 
-RLIMIT_RSS and RLIMIT_LOCKS have no row: the kernel has not enforced them since 2.4. Memory and processes of the whole box are the
-work of control groups.
+A limit is kept by the kernel, for each process (`rlimit`) or for the whole box (`v2`, `v1`: control groups), or by the monitor.
+RLIMIT_RSS and RLIMIT_LOCKS have no row: the kernel has not enforced them since 2.4.
+
+Source: Documentation/admin-guide/cgroup-v2.rst; Documentation/admin-guide/cgroup-v1/memory.rst and pids.rst;
+Documentation/scheduler/sched-bwc.rst.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -26,12 +30,26 @@ class Unit(Enum):
     BYTES = "bytes"
     COUNT = "count"
     DURATION = "milliseconds"
+    CPUS = "thousandths of a processor"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """How a control group keeps a limit: its controller, and the files with the text for a value."""
+
+    controller: str
+    files: Callable[[int], tuple[tuple[str, str], ...]]
+
+
+def _file(name: str) -> Callable[[int], tuple[tuple[str, str], ...]]:
+    return lambda value: ((name, str(value)),)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One limit. rlimit: the kernel's resource; None where the monitor keeps the limit.
+    """One limit. rlimit: the kernel's resource; None where another one keeps the limit.
 
+    v2, v1: how a control group keeps it. lost: what is lost where there is no such group; empty: nothing, rlimit holds it too.
     default: what holds where nobody says anything. least, most: the bounds of what can be said, `unlimited` besides where
     can_be_unlimited says so.
     """
@@ -44,6 +62,29 @@ class Row:
     most: int
     help: str
     can_be_unlimited: bool = True
+    v2: Knob | None = None
+    v1: Knob | None = None
+    lost: str = ""
+
+
+CPU_PERIOD_US = 100_000
+PLAIN_WEIGHT = 100
+
+
+def _v2_quota(milli_cpus: int) -> tuple[tuple[str, str], ...]:
+    return (("cpu.max", f"{milli_cpus * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}"),)
+
+
+def _v1_quota(milli_cpus: int) -> tuple[tuple[str, str], ...]:
+    return (("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(milli_cpus * CPU_PERIOD_US // 1000)))
+
+
+def _v1_shares(weight: int) -> tuple[tuple[str, str], ...]:
+    return (("cpu.shares", str(max(2, weight * 1024 // PLAIN_WEIGHT))),)
+
+
+def _v2_memory(value: int) -> tuple[tuple[str, str], ...]:
+    return (("memory.max", str(value)), ("memory.oom.group", "1"))
 
 
 ROWS: tuple[Row, ...] = (
@@ -64,6 +105,69 @@ ROWS: tuple[Row, ...] = (
         1,
         MAX_PIDS,
         "processes and threads of the box at one time; its init is not counted.",
+        v2=Knob("pids", _file("pids.max")),
+        v1=Knob("pids", _file("pids.max")),
+    ),
+    Row(
+        "memory",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        4 * MIB,
+        MAX_SIZE,
+        "memory of the whole box: what its processes hold, its files in memory, and what the kernel keeps for it. When it is "
+        "full, everything in the box is killed; with cgroup v1, the largest process.",
+        v2=Knob("memory", _v2_memory),
+        v1=Knob("memory", _file("memory.limit_in_bytes")),
+        lost="each process alone is held to it, by its private memory (`data`); the box as a whole is not",
+    ),
+    Row(
+        "memory_high",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        4 * MIB,
+        MAX_SIZE,
+        "memory of the whole box above which it is slowed down and made to give back; nothing is killed.",
+        v2=Knob("memory", _file("memory.high")),
+        lost="nothing slows the box down",
+    ),
+    Row(
+        "swap",
+        Unit.BYTES,
+        None,
+        0,
+        0,
+        MAX_SIZE,
+        "swap space of the whole box, besides `memory`; it counts where `memory` is limited.",
+        v2=Knob("memory", _file("memory.swap.max")),
+        v1=Knob("memory", _file("memory.memsw.limit_in_bytes")),
+        lost="the box can be swapped out without a bound",
+    ),
+    Row(
+        "cpus",
+        Unit.CPUS,
+        None,
+        UNLIMITED,
+        10,
+        1 << 20,
+        'how many processors the whole box can keep busy: 2, 150%, "0.5". What wants more waits.',
+        v2=Knob("cpu", _v2_quota),
+        v1=Knob("cpu", _v1_quota),
+        lost="the box can keep every processor busy",
+    ),
+    Row(
+        "cpu_weight",
+        Unit.COUNT,
+        None,
+        PLAIN_WEIGHT,
+        1,
+        10_000,
+        "the box's share where processors are short, beside the 100 of others.",
+        can_be_unlimited=False,
+        v2=Knob("cpu", _file("cpu.weight")),
+        v1=Knob("cpu", _v1_shares),
+        lost="the box has the same share of the processors as others",
     ),
     Row(
         "file_size",

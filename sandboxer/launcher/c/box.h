@@ -67,7 +67,8 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define PTY_BYTES 4096
-#define GROUP_NAME_BYTES 64
+#define COUNTERS 9
+#define COUNTER_UNKNOWN UINT64_MAX
 
 /* Bytes on their way from one descriptor to another. */
 struct relay {
@@ -87,6 +88,14 @@ struct terminal {
     struct termios old;
     struct relay in;
     struct relay out;
+};
+
+/* A control group of this box, one in each hierarchy at most; -1: none. Group 0 is in the v2 hierarchy: the clone is born in it.
+ * `all_fd` is the group of ours that has those of boxes. `entry_fd` is v1's `tasks`, by which the child enters by itself. */
+struct group {
+    int all_fd;
+    int fd;
+    int entry_fd;
 };
 
 struct box {
@@ -111,8 +120,8 @@ struct box {
     int helper_status;
     int stage_fd;
     int root_fd;
-    int groups_fd;           /* the control group of ours that has those of boxes */
-    int group_fd;            /* the one of this box, or -1: it stays in ours */
+    struct group groups[GROUPS];
+    uint64_t counters[COUNTERS];
     uint32_t overlays;
     int slots[SLOTS];
     uint8_t slot_kinds[SLOTS];
@@ -193,6 +202,10 @@ void watch(struct box *box, enum watch until);
 void kill_box(struct box *box, enum outcome why);
 void forward_signal(struct box *box, int number);
 void reap_all(struct box *box);
+
+/* outside/group.c */
+void begin_groups(struct box *box);
+void leave_groups_outside(struct box *box);
 
 /* outside/pty.c */
 void begin_terminal(struct box *box, int master_fd);

@@ -258,7 +258,7 @@ int main(int count, char **words, char **environment) {
     box.result_fd = options.result_fd;
     box.watch_fd = options.watch_fd;
     box.line_fd = box.life_fd = box.child_fd = box.stage_fd = box.root_fd = box.signal_fd = box.terminal.master_fd = -1;
-    box.groups_fd = box.group_fd = -1;
+    begin_groups(&box);
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);
     if (!prepare(&box, &options)) run_plan(&box);

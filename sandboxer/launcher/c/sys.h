@@ -187,6 +187,15 @@ static inline int k_openat(int dir, const char *path, int flags, uint32_t mode) 
 #define K_OPEN_TREE_CLONE 1
 #define K_AT_EMPTY_PATH 0x1000
 #define K_AT_RECURSIVE 0x8000
+/* include/linux/dirent.h, struct linux_dirent64 */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short size;
+    unsigned char kind;
+    char name[];
+};
+
 #define K_AT_REMOVEDIR 0x200
 #define K_MOVE_MOUNT_F_EMPTY_PATH 0x04
 #define K_MOVE_MOUNT_T_EMPTY_PATH 0x40

@@ -14,9 +14,9 @@ from sandboxer.controls.devices.program import Rule, assemble
 from sandboxer.controls.devices.settings import MODES, READ, WRITE
 from sandboxer.controls.room import Lowered, Scene, Scope, Use
 from sandboxer.errors import ProfileError
-from sandboxer.model.host import Host, PathFact, PathKind
+from sandboxer.model.host import Hierarchy, Host, PathFact, PathKind
 from sandboxer.model.node import Mapping, parse_node
-from sandboxer.model.op import AllowDevices, MakeGroup, OpenTree, RemoveGroup
+from sandboxer.model.op import AllowDevices, OpenTree, WriteGroup
 from sandboxer.model.policy import Trait
 from sandboxer.model.report import Status
 from sandboxer.model.section import Section
@@ -37,7 +37,8 @@ FACTS = {
 }
 USER = Host(paths=FACTS)
 ROOT = Host(uid=0, gid=0, capabilities=(1 << 41) - 1, paths=FACTS)
-WALLED = replace(ROOT, device_groups="/sys/fs/cgroup")
+WALLED = replace(ROOT, hierarchies=(Hierarchy(0, "/sys/fs/cgroup"),), device_program_problem="")
+LISTED = replace(ROOT, hierarchies=(Hierarchy(3, "/sys/fs/cgroup/devices", ("devices",)),))
 
 
 def understood(text: str) -> Settings:
@@ -282,19 +283,16 @@ def test_mode_that_grows_is_told() -> None:
 
 
 def test_root_with_groups_gets_a_program_behind_the_mounts() -> None:
-    found = lowered("{dev: minimal}", WALLED)
-    walls = [
-        (type(step.op).__name__, step.stage)
-        for step in found.steps
-        if isinstance(step.op, MakeGroup | AllowDevices | RemoveGroup)
-    ]
-    assert walls == [("MakeGroup", Stage.PREPARE), ("AllowDevices", Stage.PREPARE), ("RemoveGroup", Stage.CLEAN)]
+    found = lowered("{dev: minimal, allow: [/dev/kvm]}", WALLED)
+    assert [step.stage for step in found.steps if isinstance(step.op, AllowDevices)] == [Stage.PREPARE]
+    assert [(want.group, want.controller) for want in found.groups] == [(0, "")]
     assert "a device program refuses every other one" in found.lines[0].what
 
 
-def test_box_without_devices_has_a_program_that_refuses_all() -> None:
-    (program,) = [step.op.program for step in lowered("{}", WALLED).steps if isinstance(step.op, AllowDevices)]
-    assert program == assemble(())
+def test_program_has_the_rules_of_the_box_and_no_others() -> None:
+    said = understood("allow: [/dev/kvm]")
+    (program,) = [step.op.program for step in lowered("allow: [/dev/kvm]", WALLED).steps if isinstance(step.op, AllowDevices)]
+    assert program == assemble(rules_of(said, WALLED)) != assemble(())
 
 
 def test_rules_have_the_nodes_the_terminals_and_what_is_allowed() -> None:
@@ -314,14 +312,38 @@ def test_two_names_of_one_device_are_one_rule() -> None:
 @pytest.mark.parametrize(
     ("text", "host", "traits"),
     [
-        ("dev: minimal", USER, frozenset()),
-        ("dev: minimal", ROOT, frozenset()),
+        ("allow: [/dev/kvm]", USER, frozenset()),
+        ("allow: [/dev/kvm]", ROOT, frozenset()),
         ("allow: [/dev/dri]", WALLED, frozenset()),
-        ("{}", WALLED, frozenset({Trait.JOINED_MOUNT_NAMESPACE})),
+        ("allow: [/dev/kvm]", WALLED, frozenset({Trait.JOINED_MOUNT_NAMESPACE})),
+        ("dev: minimal", WALLED, frozenset()),
+        ("{}", WALLED, frozenset()),
     ],
-    ids=["user", "no-groups", "directory", "joined"],
+    ids=["user", "no-groups", "directory", "joined", "no-further-devices", "no-devices"],
 )
 def test_no_program_where_it_cannot_be_and_the_report_says_what_holds(text: str, host: Host, traits: frozenset[Trait]) -> None:
     found = devices.lower(understood(text), Scene(host, traits))
-    assert not [step for step in found.steps if isinstance(step.op, MakeGroup | AllowDevices | RemoveGroup)]
+    assert not [step for step in found.steps if isinstance(step.op, AllowDevices | WriteGroup)]
+    assert not found.groups
     assert "its mounts alone hold that" in found.lines[0].what
+
+
+def test_v1_gets_a_list_where_there_is_no_program() -> None:
+    found = lowered("{dev: minimal, allow: [/dev/kvm, {path: /dev/sdb, mode: r}]}", LISTED)
+    written = [step.op for step in found.steps if isinstance(step.op, WriteGroup)]
+    assert {op.group for op in written} == {3}
+    texts = [(op.file, op.text) for op in written]
+    assert texts[0] == ("devices.deny", "a")
+    assert {file for file, _ in texts[1:]} == {"devices.allow"}
+    assert {text for _, text in texts[1:]} == (
+        {f"c 1:{minor} rw" for minor in (3, 5, 7, 8, 9)}
+        | {"c 5:0 rw", "c 5:2 rw", "c 10:232 rw", "b 8:16 r"}
+        | {f"c {major}:* rw" for major in range(136, 144)}
+    )
+    assert [(want.group, want.controller) for want in found.groups] == [(3, "devices")]
+    assert "a device list refuses every other one" in found.lines[0].what
+
+
+def test_program_goes_before_the_list() -> None:
+    both = replace(WALLED, hierarchies=WALLED.hierarchies + LISTED.hierarchies)
+    assert [want.group for want in lowered("allow: [/dev/kvm]", both).groups] == [0]

@@ -199,4 +199,4 @@ def test_widens_tells_higher_limits_only() -> None:
 def test_explain_lists_what_is_and_is_not_limited() -> None:
     bounded, free = limits.explain(understood(limits))
     assert bounded.startswith("Limits: open_files 1024, processes 512, file_size 1G, core 0, stack 8M,")
-    assert free == "Not limited: address_space, data, cpu_time, wall."
+    assert free == "Not limited: memory, memory_high, cpus, address_space, data, cpu_time, wall."

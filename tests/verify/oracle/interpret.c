@@ -3,6 +3,7 @@
  * (seccomp_check_filter, seccomp_run_filters), net/core/filter.c (bpf_convert_filter). */
 #include "sheet.h"
 
+#include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
 
@@ -77,16 +78,18 @@ static uint32_t interpret(const struct program *program, const struct seccomp_da
 }
 
 /* What a process can see of a verdict: the data only where it is told, and nothing of actions that the marker outranks. */
-static uint32_t visible(uint32_t verdict) {
+static uint32_t visible(uint32_t verdict, bool listens) {
     uint32_t action = verdict & SECCOMP_RET_ACTION_FULL, data = verdict & SECCOMP_RET_DATA;
-    if ((int32_t)action > (int32_t)SECCOMP_RET_ERRNO) return PASSED;
+    uint32_t marker = listens ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO;
+    if ((int32_t)action > (int32_t)marker) return PASSED;
+    if (action == SECCOMP_RET_USER_NOTIF) return SECCOMP_RET_ERRNO | ENOSYS;
     if (action == SECCOMP_RET_ERRNO) return data == MARKER ? PASSED : action | (data < MOST_ERRNO ? data : MOST_ERRNO);
     if (action == SECCOMP_RET_TRAP) return verdict;
     return action == SECCOMP_RET_KILL_THREAD ? action : SECCOMP_RET_KILL_PROCESS; /* as for an action that nobody knows */
 }
 
 /* The strictest action, and of equal ones the newest filter's data. */
-uint32_t interpret_stack(const struct program *programs, uint32_t count, const struct ask *ask, uint64_t *executed) {
+uint32_t interpret_stack(const struct program *programs, uint32_t count, const struct ask *ask, bool listens, uint64_t *executed) {
     struct seccomp_data data = {.nr = (int)ask->word[0], .arch = ask->arch, .instruction_pointer = landing_of(ask)};
     memcpy(data.args, &ask->word[1], sizeof data.args);
     uint32_t strictest = SECCOMP_RET_ALLOW;
@@ -94,5 +97,5 @@ uint32_t interpret_stack(const struct program *programs, uint32_t count, const s
         uint32_t found = interpret(&programs[count], &data, executed);
         if ((int32_t)(found & SECCOMP_RET_ACTION_FULL) < (int32_t)(strictest & SECCOMP_RET_ACTION_FULL)) strictest = found;
     }
-    return visible(strictest);
+    return visible(strictest, listens);
 }

@@ -4,7 +4,8 @@
  *
  * Three roles. The parent starts children until all cases are answered, because a case may kill its process. The child only
  * watches: the filters hold for one thread, the asker, so the child is free to see that thread end alone (KILL_THREAD), which
- * with a single thread the kernel would not tell from the end of the process. The asker makes no call but the cases. */
+ * with a single thread the kernel would not tell from the end of the process. The asker makes no call but the cases; where the
+ * marker listens, the child answers it. */
 #include "sheet.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ static struct sheet *sheet;
 static struct program programs[MOST_FILTERS]; /* those to load, then those to interpret */
 static char stack[STACK_BYTES] __attribute__((aligned(64)));
 static uint64_t secret;
+static int listener = -1; /* of the marker of the asker that is under way */
+static bool is_hastened;
 
 static enum kind kind_of(uint32_t verdict) {
     if (verdict == UNDECIDED) return KIND_UNDECIDED;
@@ -65,14 +68,14 @@ static void ask_all(void) {
     while (sheet->at < sheet->total) {
         make_case(sheet, sheet->at, &sheet->current);
         sheet->expected =
-            interpret_stack(programs + sheet->loaded_count, sheet->interpreted_count, &sheet->current, &sheet->executed);
+            interpret_stack(programs + sheet->loaded_count, sheet->interpreted_count, &sheet->current, sheet->listens, &sheet->executed);
         settle(perform(&sheet->current));
     }
 }
 
 static void load_all(void) {
     __atomic_store_n(&sheet->state, LOADING, __ATOMIC_SEQ_CST);
-    int error = load_marker(secret);
+    int error = load_marker(secret, sheet->listens, &listener);
     for (sheet->bad_filter = 0; !error && sheet->bad_filter < sheet->loaded_count; sheet->bad_filter++) {
         error = load_filter(&programs[sheet->bad_filter], secret);
         if (error) break;
@@ -97,16 +100,31 @@ static bool is_over(void) {
     return state == DONE || state == REFUSED;
 }
 
+/* Until the asker has ended, or is done: a moment's wait, or an answer to it. */
+static void attend(pid_t *thread, pid_t seen) {
+    const struct timespec pause = {.tv_nsec = WATCH_NS};
+    int heard = __atomic_load_n(&sheet->state, __ATOMIC_SEQ_CST) == ASKING ? listener : -1;
+    if (heard < 0) {
+        syscall(SYS_futex, thread, FUTEX_WAIT, seen, &pause);
+        return;
+    }
+    if (!is_hastened) hasten(heard);
+    is_hastened = true;
+    answer_one(heard, &pause);
+}
+
 /* Watch askers until the cases are answered; a death of the asker alone is the verdict KILL_THREAD. */
 static _Noreturn void watch(void) {
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |
                       CLONE_CHILD_SETTID | CLONE_PARENT_SETTID;
     static pid_t thread;
-    const struct timespec pause = {.tv_nsec = WATCH_NS};
     for (;;) {
+        if (listener >= 0) close(listener); /* of an asker that has ended */
+        listener = -1;
+        is_hastened = false;
         if (clone(asker, stack + STACK_BYTES, flags, NULL, &thread, NULL, &thread) < 0) _exit(errno);
         pid_t seen;
-        while ((seen = __atomic_load_n(&thread, __ATOMIC_SEQ_CST)) && !is_over()) syscall(SYS_futex, &thread, FUTEX_WAIT, seen, &pause);
+        while ((seen = __atomic_load_n(&thread, __ATOMIC_SEQ_CST)) && !is_over()) attend(&thread, seen);
         if (is_over()) _exit(0);
         if (sheet->state != ASKING) raise(SIGKILL); /* a filter killed the loading of the next one */
         settle(SECCOMP_RET_KILL_THREAD);

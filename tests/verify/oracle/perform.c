@@ -2,7 +2,8 @@
  *
  * Of several filters the strictest action wins, and of equal actions the newest filter's data. So under an older filter that
  * answers errno MARKER to everything, an errno, a trap or a kill of the filters under test shows as itself, and everything
- * weaker (USER_NOTIF, TRACE, LOG, ALLOW) as the marker: the call is not made. Source: kernel/seccomp.c, seccomp_run_filters. */
+ * weaker (USER_NOTIF, TRACE, LOG, ALLOW) as the marker: the call is not made. A marker that listens (listen.c) is one step weaker,
+ * so that USER_NOTIF shows too. Source: kernel/seccomp.c, seccomp_run_filters. */
 #include "sheet.h"
 
 #include <errno.h>
@@ -58,16 +59,17 @@ uint64_t landing_of(const struct ask *ask) {
     return (uint64_t)(ask->arch == AUDIT_ARCH_I386 ? foreign_landing : native_landing);
 }
 
-static int load(const struct sock_filter *steps, uint64_t count, uint64_t secret) {
+/* Load a filter; what the kernel answers. */
+static long load(const struct sock_filter *steps, uint64_t count, uint64_t secret, uint64_t flags) {
     struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)(uintptr_t)steps};
-    if (count > BPF_MAXINSNS) return EINVAL;
-    uint64_t word[FIELDS] = {SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, (uint64_t)&program, 0, 0, secret};
-    long result = perform_native(word);
-    return result <= 0 && result >= -4095 ? (int)-result : ECANCELED; /* an earlier filter trapped it */
+    if (count > BPF_MAXINSNS) return -EINVAL;
+    flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    uint64_t word[FIELDS] = {SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (uint64_t)&program, 0, 0, secret};
+    return perform_native(word);
 }
 
 /* The marker lets one thing pass: seccomp(2) with this secret in its last argument, which the kernel never looks at. */
-int load_marker(uint64_t secret) {
+int load_marker(uint64_t secret, bool listens, int *listener) {
     const uint32_t last = offsetof(struct seccomp_data, args[5]);
     const struct sock_filter steps[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, last),
@@ -79,12 +81,17 @@ int load_marker(uint64_t secret) {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | MARKER),
+        BPF_STMT(BPF_RET | BPF_K, listens ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | MARKER),
     };
-    return load(steps, sizeof steps / sizeof *steps, secret);
+    long result = load(steps, sizeof steps / sizeof *steps, secret, listens ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+    if (listens && result > 0) *listener = (int)result;
+    return result < 0 ? (int)-result : 0;
 }
 
-int load_filter(const struct program *program, uint64_t secret) { return load(program->steps, program->count, secret); }
+int load_filter(const struct program *program, uint64_t secret) {
+    long result = load(program->steps, program->count, secret, 0);
+    return result <= 0 && result >= -4095 ? (int)-result : ECANCELED; /* an earlier filter trapped it */
+}
 
 uint32_t perform(const struct ask *ask) {
     now = *ask;

@@ -8,11 +8,12 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #define SHEET_MAGIC 0x31544545485358ffULL
 #define FIELDS 7 /* of a case: the number, then six arguments */
 #define MARKER 4000 /* the errno of what a filter under test lets pass; no errno of Linux is near it */
-#define PASSED (SECCOMP_RET_ALLOW | MARKER) /* allowed, or weaker than an errno: the oracle cannot tell which */
+#define PASSED (SECCOMP_RET_ALLOW | MARKER) /* allowed, or weaker than the marker: the oracle cannot tell which */
 #define UNDECIDED 0xffffffffu /* the call answered what no filter answers */
 
 enum state { UNTOUCHED, LOADING, ASKING, DONE, REFUSED };
@@ -49,6 +50,7 @@ struct sheet {
     uint64_t rows_at;    /* struct row */
     uint64_t pools_at;   /* u64 */
     uint64_t seed;
+    uint64_t listens; /* whether the marker does: then USER_NOTIF shows, as ENOSYS */
     /* What follows is written here. */
     uint32_t state;
     uint32_t bad_filter; /* REFUSED: which filter, and the errno; 0: a signal ended the loading */
@@ -71,18 +73,22 @@ struct program {
     uint64_t count;
 };
 
-/* interpret.c: the second opinion. */
-uint32_t interpret_stack(const struct program *programs, uint32_t count, const struct ask *ask, uint64_t *executed);
+/* interpret.c: the second opinion. `listens` as in the sheet. */
+uint32_t interpret_stack(const struct program *programs, uint32_t count, const struct ask *ask, bool listens, uint64_t *executed);
 
 /* generate.c: the case with this index. */
 void make_case(const struct sheet *sheet, uint64_t at, struct ask *ask);
 
 /* perform.c: the kernel's opinion. */
 int catch_traps(void);
-int load_marker(uint64_t secret);
+int load_marker(uint64_t secret, bool listens, int *listener);
 int load_filter(const struct program *program, uint64_t secret);
 uint64_t landing_of(const struct ask *ask);
 uint32_t perform(const struct ask *ask);
+
+/* listen.c: what a marker that listens answers. */
+void hasten(int listener);
+void answer_one(int listener, const struct timespec *patience);
 
 static inline const void *sheet_part(const struct sheet *sheet, uint64_t at) { return (const char *)sheet + at; }
 

@@ -8,15 +8,6 @@
 #define PATH_BYTES 64
 #define ENTRIES_BYTES 2048
 
-/* include/linux/dirent.h, struct linux_dirent64 */
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    unsigned short size;
-    unsigned char kind;
-    char name[];
-};
-
 static bool is_whiteout(int dir, const struct entry *entry) {
     struct stat status;
     if (entry->kind != DT_CHR && entry->kind != DT_UNKNOWN) return false;

@@ -1,12 +1,16 @@
-/* The ops of the box's control group: made below the caller's own, entered by the clone itself, removed when the box is gone.
+/* The ops of the box's control groups: made, limited, entered by the child at its birth, read and removed when the box is gone.
  *
  * cgroups(7). Its name is this process and this moment: a plan is kept and run many times, also side by side. */
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../box.h"
 
 #define PROC_BYTES 8192
 #define OURS "sandboxer"
+#define GROUP_NAME_BYTES 80
+#define ENTRIES_BYTES 2048
 
 /* include/uapi/linux/bpf.h */
 #define K_BPF_PROG_LOAD 5
@@ -39,12 +43,58 @@ struct attach_request {
     uint32_t flags;
 };
 
+void begin_groups(struct box *box) {
+    for (int i = 0; i < GROUPS; i++) box->groups[i] = (struct group){-1, -1, -1};
+    for (int i = 0; i < COUNTERS; i++) box->counters[i] = COUNTER_UNKNOWN;
+}
+
+/* The child keeps what it enters its groups by, and nothing else of them. */
+void leave_groups_outside(struct box *box) {
+    for (int i = 0; i < GROUPS; i++) {
+        if (box->groups[i].all_fd >= 0) k_close(box->groups[i].all_fd);
+        if (box->groups[i].fd >= 0) k_close(box->groups[i].fd);
+    }
+}
+
 static int open_directory(int dir, const char *path, uint64_t resolve) {
     return k_openat2(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, resolve | K_RESOLVE_NO_SYMLINKS);
 }
 
-/* Our own group in the v2 hierarchy, which /proc names in the line `0::PATH`. One above what the hierarchy shows is EXDEV. */
-static int open_own_group(const struct box *box, int hierarchy) {
+/* What comes behind a beginning, or NULL where the text begins in another way. */
+static const char *after(const char *text, const char *beginning) {
+    while (*beginning)
+        if (*text++ != *beginning++) return NULL;
+    return text;
+}
+
+/* Whether the controller is one of those that a line of /proc/self/cgroup names, `4:cpu,cpuacct:/PATH`. None: the v2 line. */
+static bool is_line_of(const char *line, const char *controller) {
+    const char *at = strchr(line, ':');
+    if (!at) return false;
+    if (!*controller) return line[0] == '0' && at[1] == ':';
+    do {
+        const char *end = after(++at, controller);
+        if (end && (*end == ',' || *end == ':')) return true;
+        while (*at && *at != ',' && *at != ':') at++;
+    } while (*at == ',');
+    return false;
+}
+
+/* The path of a line, that many groups above; relative to the mount. NULL: there is nothing so high. */
+static const char *path_above(char *line, uint32_t levels) {
+    char *path = strchr(line, ':');
+    path = path ? strchr(path + 1, ':') : NULL;
+    if (!path || path[1] != '/') return NULL;
+    for (path++; levels; levels--) {
+        char *slash = strrchr(path, '/');
+        if (!slash || !slash[1]) return NULL;
+        slash[slash == path] = 0;
+    }
+    return path[1] ? path + 1 : ".";
+}
+
+/* Our own group in a hierarchy, or one above it. One above what the mount shows is EXDEV. */
+static int open_own_group(const struct box *box, int hierarchy, const char *controller, uint32_t levels) {
     char text[PROC_BYTES];
     int fd = k_openat(box->proc_fd, "self/cgroup", O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) return fd;
@@ -57,44 +107,169 @@ static int open_own_group(const struct box *box, int hierarchy) {
         char *end = strchr(line, '\n');
         if (!end) break;
         *end = 0;
-        bool is_v2 = line[0] == '0' && line[1] == ':' && line[2] == ':' && line[3] == '/';
-        if (is_v2) return open_directory(hierarchy, line[4] ? line + 4 : ".", K_RESOLVE_BENEATH);
+        const char *path = is_line_of(line, controller) ? path_above(line, levels) : NULL;
+        if (path) return open_directory(hierarchy, path, K_RESOLVE_BENEATH);
         line = end + 1;
     }
     return -ENOENT;
 }
 
+/* What tells one pid namespace from another: its inode. Pids of others mean nothing to us. */
+static uint64_t pid_namespace(const struct box *box) {
+    struct stat status;
+    return SYS4(SYS_newfstatat, box->proc_fd, "self/ns/pid", &status, 0) < 0 ? 0 : status.st_ino;
+}
+
+/* PID-NAMESPACE-TIME */
 static const char *name_group(const struct box *box, char *name, size_t size) {
-    char who[32];
+    char who[48];
     join_number(who, sizeof who, "", (uint64_t)SYS0(SYS_getpid), "-");
+    size_t used = strlen(who);
+    join_number(who + used, sizeof who - used, "", pid_namespace(box), "-");
     return join_number(name, size, who, box->begin_ns, "");
 }
 
-/* Make the group that Start clones into. Fields: where the v2 hierarchy is mounted. mkdir(2). */
-int op_make_group(struct box *box, struct cursor *c) {
-    const char *mount = take_text(c);
-    if (!taken_all(c)) return EBADMSG;
-    char name[GROUP_NAME_BYTES];
-    int hierarchy = k_openat(AT_FDCWD, mount, K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    if (hierarchy < 0) return -hierarchy;
-    int own = open_own_group(box, hierarchy);
-    k_close(hierarchy);
-    if (own < 0) return -own;
-    int error = make_directory_at(own, OURS, 0755);
-    box->groups_fd = !error || error == EEXIST ? open_directory(own, OURS, 0) : -error;
-    k_close(own);
-    if (box->groups_fd < 0) return -box->groups_fd;
-    error = make_directory_at(box->groups_fd, name_group(box, name, sizeof name), 0755);
-    if (error) return error;
-    box->group_fd = open_directory(box->groups_fd, name, 0);
-    return box->group_fd < 0 ? -box->group_fd : 0;
+static const char *read_number(const char *text, uint64_t *number) {
+    const char *at = text;
+    for (*number = 0; *at >= '0' && *at <= '9'; at++) *number = *number * 10 + (uint64_t)(*at - '0');
+    return at > text && *at == '-' ? at + 1 : NULL;
 }
 
-/* Let the group open only the devices that the program allows. Fields: program. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. */
+/* Whether a group was made by a launcher of this pid namespace that is gone. */
+static bool is_left(const struct box *box, const char *name) {
+    uint64_t pid, namespace;
+    char path[32];
+    const char *rest = read_number(name, &pid);
+    if (!rest || !read_number(rest, &namespace) || namespace != pid_namespace(box)) return false;
+    return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
+}
+
+/* Remove the groups of launchers that were killed. Those whose processes are about to end stay, and are somebody's next time. */
+static void sweep(const struct box *box, int all_fd) {
+    _Alignas(struct entry) char entries[ENTRIES_BYTES];
+    long size;
+    while ((size = SYS3(SYS_getdents64, all_fd, entries, sizeof entries)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const void *)(entries + at);
+            at += entry->size;
+            if (is_left(box, entry->name)) SYS3(SYS_unlinkat, all_fd, entry->name, K_AT_REMOVEDIR);
+        }
+    }
+}
+
+/* Give the groups below this one a controller of v2. */
+static int enable(int dir, struct texts controllers) {
+    int error = 0;
+    for (uint32_t i = 0; i < controllers.count && !error; i++)
+        error = write_file_at(dir, "cgroup.subtree_control", take_text(&controllers.items));
+    return error;
+}
+
+/* Make a group below that of all boxes. */
+static int make_group(const struct box *box, struct group *group, bool is_v1) {
+    char name[GROUP_NAME_BYTES];
+    int error = make_directory_at(group->all_fd, name_group(box, name, sizeof name), 0755);
+    if (error) return error;
+    group->fd = open_directory(group->all_fd, name, 0);
+    if (group->fd < 0) return -group->fd;
+    if (!is_v1) return 0;
+    group->entry_fd = k_openat(group->fd, "tasks", O_WRONLY | O_CLOEXEC, 0);
+    return group->entry_fd < 0 ? -group->entry_fd : 0;
+}
+
+/* Make a group of the box: in the v2 hierarchy, where Start clones into it, or in one of v1. mkdir(2).
+ *
+ * Fields: group, where the hierarchy is mounted, a controller of v1 or none, levels above our own group, what v2 is to enable
+ * (`+memory`) in that group and in the one of all boxes. */
+int op_make_group(struct box *box, struct cursor *c) {
+    uint32_t number = take_u32(c);
+    const char *mount = take_text(c);
+    const char *controller = take_text(c);
+    uint32_t levels = take_u32(c);
+    struct texts controllers = take_texts(c);
+    if (!taken_all(c) || number >= GROUPS || (number == 0) != !*controller) return EBADMSG;
+    struct group *group = &box->groups[number];
+    if (group->all_fd >= 0) return EEXIST;
+    int hierarchy = k_openat(AT_FDCWD, mount, K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (hierarchy < 0) return -hierarchy;
+    int base = open_own_group(box, hierarchy, controller, levels);
+    k_close(hierarchy);
+    if (base < 0) return -base;
+    int error = enable(base, controllers);
+    if (!error) error = make_directory_at(base, OURS, 0755);
+    if (!error || error == EEXIST) {
+        group->all_fd = open_directory(base, OURS, 0);
+        error = group->all_fd < 0 ? -group->all_fd : enable(group->all_fd, controllers);
+    }
+    k_close(base);
+    return error ? error : make_group(box, group, *controller);
+}
+
+/* Write a file of a group: a limit. Fields: group, name, text. cgroups(7). */
+int op_write_group(struct box *box, struct cursor *c) {
+    uint32_t number = take_u32(c);
+    const char *name = take_text(c);
+    const char *text = take_text(c);
+    if (!taken_all(c) || number >= GROUPS) return EBADMSG;
+    if (box->groups[number].fd < 0) return EBADF;
+    return write_file_at(box->groups[number].fd, name, text);
+}
+
+/* Enter the v1 groups of the box, before anything else. No fields. cgroups(7): who writes 0 to `tasks` moves itself, and does not
+ * wait as a writer to cgroup.procs does. */
+int op_enter_groups(struct box *box, struct cursor *c) {
+    if (!taken_all(c)) return EBADMSG;
+    for (int i = 0; i < GROUPS; i++) {
+        if (box->groups[i].entry_fd < 0) continue;
+        int error = failed(SYS3(SYS_write, box->groups[i].entry_fd, "0", 1));
+        k_close(box->groups[i].entry_fd);
+        box->groups[i].entry_fd = -1;
+        if (error) return error;
+    }
+    return 0;
+}
+
+/* The sum of the numbers that follow the key at the beginning of a word; without a key, the number that the file begins with. */
+static bool find_number(const char *text, const char *key, uint64_t *sum) {
+    bool is_found = false;
+    for (const char *at = text; *at && (*key || at == text); at++) {
+        bool is_word = at == text || at[-1] == ' ' || at[-1] == '\n';
+        const char *digit = is_word ? after(at, key) : NULL;
+        if (!digit || *digit < '0' || *digit > '9') continue;
+        uint64_t number = 0;
+        for (; *digit >= '0' && *digit <= '9'; digit++) number = number * 10 + (uint64_t)(*digit - '0');
+        *sum = is_found ? *sum + number : number;
+        is_found = true;
+    }
+    return is_found;
+}
+
+/* Read a counter into the record; what the kernel does not keep stays unknown. Fields: place in the record, group, name of the
+ * file, key, what to divide by. */
+int op_read_counter(struct box *box, struct cursor *c) {
+    uint32_t counter = take_u32(c);
+    uint32_t number = take_u32(c);
+    const char *name = take_text(c);
+    const char *key = take_text(c);
+    uint32_t divisor = take_u32(c);
+    if (!taken_all(c) || counter >= COUNTERS || number >= GROUPS || !divisor) return EBADMSG;
+    if (box->groups[number].fd < 0) return 0;
+    int fd = k_openat(box->groups[number].fd, name, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) return 0;
+    char text[PROC_BYTES];
+    long size = SYS3(SYS_read, fd, text, sizeof text - 1);
+    k_close(fd);
+    if (size < 0) return 0;
+    text[size] = 0;
+    if (find_number(text, key, &box->counters[counter])) box->counters[counter] /= divisor;
+    return 0;
+}
+
+/* Let the v2 group open only the devices that the program allows. Fields: program. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. */
 int op_allow_devices(struct box *box, struct cursor *c) {
     struct blob program = take_blob(c);
     if (!taken_all(c)) return EBADMSG;
-    if (box->group_fd < 0) return EBADF;
+    if (box->groups[0].fd < 0) return EBADF;
     if (!program.size || program.size % K_BPF_INSTRUCTION_BYTES) return EINVAL;
     if (program.size > K_BPF_INSTRUCTION_BYTES * K_BPF_INSTRUCTIONS_MAX) return E2BIG;
     struct program_request load = {0};
@@ -107,7 +282,7 @@ int op_allow_devices(struct box *box, struct cursor *c) {
     long fd = SYS3(SYS_bpf, K_BPF_PROG_LOAD, &load, sizeof load);
     if (fd < 0) return (int)-fd;
     struct attach_request attach = {0};
-    attach.target = (uint32_t)box->group_fd;
+    attach.target = (uint32_t)box->groups[0].fd;
     attach.program = (uint32_t)fd;
     attach.kind = K_BPF_CGROUP_DEVICE;
     int error = failed(SYS3(SYS_bpf, K_BPF_PROG_ATTACH, &attach, sizeof attach));
@@ -115,11 +290,18 @@ int op_allow_devices(struct box *box, struct cursor *c) {
     return error;
 }
 
-/* Remove the group, if it was made; the program goes with it. No fields. rmdir(2). */
-int op_remove_group(struct box *box, struct cursor *c) {
+/* Remove the groups that were made, and those that killed launchers left; a device program goes with its own. No fields. rmdir(2). */
+int op_remove_groups(struct box *box, struct cursor *c) {
     if (!taken_all(c)) return EBADMSG;
-    if (box->groups_fd < 0) return 0;
+    int first = 0;
     char name[GROUP_NAME_BYTES];
-    int error = failed(SYS3(SYS_unlinkat, box->groups_fd, name_group(box, name, sizeof name), K_AT_REMOVEDIR));
-    return error == ENOENT && box->group_fd < 0 ? 0 : error;
+    for (int i = 0; i < GROUPS; i++) {
+        const struct group *group = &box->groups[i];
+        if (group->all_fd < 0) continue;
+        int error = failed(SYS3(SYS_unlinkat, group->all_fd, name_group(box, name, sizeof name), K_AT_REMOVEDIR));
+        if (error == ENOENT && group->fd < 0) error = 0;
+        if (!first) first = error;
+        sweep(box, group->all_fd);
+    }
+    return first;
 }

@@ -1,4 +1,6 @@
 /* How the box ended, as numbers: the record for the supervisor and the exit status for everybody else. */
+#include <stddef.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "../box.h"
@@ -15,6 +17,8 @@ struct record {
 #include "record.def"
 #undef FIELD
 };
+
+_Static_assert(sizeof(struct record) - offsetof(struct record, memory_peak_bytes) == sizeof((struct box){0}.counters), "the counters end it");
 
 /* The fault to report: the child's own comes first, for a fault of ours may be its consequence. */
 static struct fault find_fault(const struct box *box) {
@@ -97,6 +101,7 @@ int write_record(const struct box *box) {
     record.exec_ns = box->exec_ns < record.end_ns ? box->exec_ns : record.end_ns;
     record.gone_ns = box->gone_ns;
     record.done_ns = box->done_ns;
+    memcpy(&record.memory_peak_bytes, box->counters, sizeof box->counters);
     return k_write_all(box->result_fd, &record, sizeof record);
 }
 

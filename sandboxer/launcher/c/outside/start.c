@@ -13,16 +13,16 @@
 /* What only the monitor may hold. The inside ends of line and life take their places. */
 static void enter_inside(struct box *box, int line_fd, int life_fd) NORETURN;
 static void enter_inside(struct box *box, int line_fd, int life_fd) {
-    const int monitors[] = {box->control_fd, box->result_fd, box->signal_fd, box->line_fd,
-                            box->life_fd,    box->groups_fd, box->group_fd};
+    const int monitors[] = {box->control_fd, box->result_fd, box->signal_fd, box->line_fd, box->life_fd};
     for (size_t i = 0; i < sizeof monitors / sizeof *monitors; i++)
         if (monitors[i] >= 0) k_close(monitors[i]);
+    leave_groups_outside(box);
     box->line_fd = line_fd;
     box->life_fd = life_fd;
     run_inside(box, 0);
 }
 
-/* Clone the child into its group, if one was made. It begins the inside list at once. Fields: clone flags. clone3(2). */
+/* Clone the child into its v2 group, if one was made. It begins the inside list at once. Fields: clone flags. clone3(2). */
 int op_start(struct box *box, struct cursor *c) {
     uint64_t flags = take_u64(c);
     if (!taken_all(c)) return EBADMSG;
@@ -35,7 +35,7 @@ int op_start(struct box *box, struct cursor *c) {
     box->line_fd = line[0];
     box->life_fd = life[1];
     box->start_ns = box_now(box);
-    long child = k_fork_into(box->group_fd, flags, &box->child_fd);
+    long child = k_fork_into(box->groups[0].fd, flags, &box->child_fd);
     if (child == 0) enter_inside(box, line[1], life[0]);
     k_close(line[1]);
     k_close(life[0]);

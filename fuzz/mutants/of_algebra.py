@@ -1,0 +1,387 @@
+"""Mistakes in the algebra of ranges, rules and cases."""
+
+from __future__ import annotations
+
+from fuzz.mutants.row import Row
+
+_BITS = "controls/seccomp/bits.py"
+_RULES = "controls/seccomp/rules.py"
+_CASES = "controls/seccomp/cases.py"
+
+ALGEBRA: tuple[Row, ...] = (
+    # ── bits ──
+    Row("bits: the least value is not raised", _BITS, "return (low & ~(bit - 1)) | bit", "return low & ~(bit - 1)"),
+    Row(
+        "bits: the greatest value keeps foreign bits",
+        _BITS,
+        "(high & ~(2 * top - 1)) | (mask & (top - 1))",
+        "(high & ~(top - 1)) | (mask & (top - 1))",
+    ),
+    Row(
+        "bits: adjacent ranges stay apart",
+        _BITS,
+        "if found and (following is None or first <= following):",
+        "if found and first <= found[-1][1]:",
+    ),
+    Row(
+        "bits: neighbours with a gap are joined",
+        _BITS,
+        "following is None or first <= following)",
+        "following is None or first <= following + 1)",
+    ),
+    Row("bits: a joined range ends with the last", _BITS, "(found[-1][0], max(found[-1][1], last))", "(found[-1][0], last)"),
+    Row(
+        "bits: the complement begins with the last value",
+        _BITS,
+        "        at = high + 1\n    if at",
+        "        at = high\n    if at",
+    ),
+    Row("bits: the complement has no end", _BITS, "    if at <= mask:\n        found.append((at, mask))\n", ""),
+    Row(
+        "bits: the complement has no beginning",
+        _BITS,
+        "        if low > at:\n            found.append((at, low - 1))\n",
+        "        if low > at > 0:\n            found.append((at, low - 1))\n",
+    ),
+    Row(
+        "bits: what touches a value ends before it",
+        _BITS,
+        "ranges[at - 1][1] >= value else at",
+        "ranges[at - 1][1] > value else at",
+    ),
+    Row(
+        "bits: what touches a value begins behind it", _BITS, "bisect_left(ranges, (high + 1,))]", "bisect_left(ranges, (high,))]"
+    ),
+    Row(
+        "bits: the intersection keeps what is below",
+        _BITS,
+        "found[first] = (max(low, found[first][0]), found[first][1])",
+        "found[first] = (found[first][0], found[first][1])",
+    ),
+    Row(
+        "bits: the intersection keeps what is above",
+        _BITS,
+        "found[-1] = (found[-1][0], min(high, found[-1][1]))",
+        "found[-1] = (found[-1][0], found[-1][1])",
+    ),
+    Row(
+        "bits: masks that share bits are decided apart",
+        _BITS,
+        "            if bits & mask:\n                joined, members",
+        "            if bits == mask:\n                joined, members",
+    ),
+    Row(
+        "bits: the solver takes a part for all",
+        _BITS,
+        "if ranges[at][0] > low or ranges[at][1] < high:",
+        "if ranges[at][0] > low:",
+    ),
+    Row(
+        "bits: the solver takes the beginning for all",
+        _BITS,
+        "if ranges[at][0] > low or ranges[at][1] < high:",
+        "if ranges[at][1] < high:",
+    ),
+    Row("bits: the solver forgets the high end", _BITS, "if at == len(ranges) or ranges[at][0] > high:", "if at == len(ranges):"),
+    Row("bits: the solver leaves the known bits", _BITS, "least | max(low, ranges[at][0])", "least | ranges[at][0]"),
+    Row("bits: the solver forgets the low end", _BITS, "least | max(low, ranges[at][0])", "least | low"),
+    Row("bits: the solver tries zeros only", _BITS, "for wanted in (0, bit):", "for wanted in (0,):"),
+    Row(
+        "bits: the solver takes masks apart that share bits",
+        _BITS,
+        "is_apart = is_apart and not seen & free & mask",
+        "is_apart = is_apart and not seen & free & mask & 1",
+    ),
+    Row("bits: what failed once fails with other bits", _BITS, "for word in (mask, value & mask)))", "for word in (mask,)))"),
+    Row("bits: bits between are not looked at", _BITS, "if seen and unseen > seen & -seen:", "if seen and unseen > seen:"),
+    Row("bits: a wide value begins too low", _BITS, "low if begin <= first else fixed | begin & varying", "low"),
+    Row("bits: a wide value ends too low", _BITS, "fixed | end & varying | unseen)", "fixed | end & varying)"),
+    Row("bits: a wide value ends too high", _BITS, "high if end >= last else", "high if end >= first else"),
+    Row("bits: a wide value loses its fixed bits", _BITS, "fixed, first, last = low & ~varying,", "fixed, first, last = 0,"),
+    Row(
+        "bits: what is said in part is said",
+        _BITS,
+        "says_all = says_all and part is not None",
+        "says_all = says_all or part is not None",
+    ),
+    Row(
+        "bits: what cannot be said by the wide test is dropped",
+        _BITS,
+        "found += ((low, high),) if part is None else part",
+        "found += () if part is None else part",
+    ),
+    Row(
+        "bits: a region forgets what it knew",
+        _BITS,
+        "left = ranges if known is None else intersection(known, ranges)",
+        "left = ranges",
+    ),
+    Row(
+        "bits: a region under several masks is never empty",
+        _BITS,
+        "value = find_value(tests, self._effort)",
+        "value = known_value",
+    ),
+    Row(
+        "bits: a value that was found is of the old tests",
+        _BITS,
+        "else self._with(index, tests, value)",
+        "else self._with(index, tests, known_value)",
+    ),
+    Row(
+        "bits: what passed the other tests passes this one",
+        _BITS,
+        "if not touching(left, known_value & mask, known_value & mask):",
+        "if not left:",
+    ),
+    Row(
+        "bits: a part that none of the tests leaves is dropped",
+        _BITS,
+        "return (None, (region,)) if inside is None",
+        "return (None, ()) if inside is None",
+    ),
+    Row(
+        "bits: regions that differ in two arguments are one",
+        _BITS,
+        "(max(tests, default=0), *narrower, *others)",
+        "(max(tests, default=0), *narrower)",
+    ),
+    Row(
+        "bits: regions that differ under two masks are one",
+        _BITS,
+        "(max(tests, default=0), *narrower, *others)",
+        "(max(tests, default=0), *others)",
+    ),
+    Row("bits: regions of different masks are one", _BITS, "(max(tests, default=0), *narrower,", "(*narrower,"),
+    Row(
+        "bits: of several regions the first is left",
+        _BITS,
+        "normal(chain.from_iterable(region.ranges(index, mask) for region in regions), mask)",
+        "normal(chain.from_iterable(region.ranges(index, mask) for region in regions[:1]), mask)",
+    ),
+    Row("bits: an effort has no end", _BITS, "if self.left < 0:", "if self.left < self.left:"),
+    Row(
+        "bits: what is without is not disjoint",
+        _BITS,
+        "            yield outside\n        rest = rest.narrowed(index, mask, ranges)\n",
+        "            yield outside\n",
+    ),
+    Row(
+        "bits: what is without is what is within",
+        _BITS,
+        "outside = rest.narrowed(index, mask, complement(ranges, mask))",
+        "outside = rest.narrowed(index, mask, ranges)",
+    ),
+    Row(
+        "bits: within looks at the last test only",
+        _BITS,
+        "        rest = rest.narrowed(index, mask, ranges) if rest is not None else None",
+        "        rest = region.narrowed(index, mask, ranges) if rest is not None else None",
+    ),
+    # ── rules ──
+    Row("rules: pointers are 32 bits", _RULES, '64 if width == "*" else int(width)', '32 if width == "*" else int(width)'),
+    Row(
+        "rules: sixteen bits are 32", _RULES, '64 if width == "*" else int(width)', '64 if width == "*" else max(int(width), 32)'
+    ),
+    Row("rules: 32 bits are 64", _RULES, '64 if width == "*" else int(width)', '64 if width in "*32" else int(width)'),
+    Row("rules: arguments are counted from one", _RULES, "Argument(i, name, 64 if", "Argument(i + 1, name, 64 if"),
+    Row(
+        "rules: all architectures have one clone",
+        _RULES,
+        "BY_ARCH.get(arch, {}).get(call, ARGUMENTS.get(call))",
+        "ARGUMENTS.get(call)",
+    ),
+    Row(
+        "rules: matching does not mask",
+        _RULES,
+        "any(low <= arguments[index] & mask <= high for low, high in ranges)",
+        "any(low <= arguments[index] <= high for low, high in ranges)",
+    ),
+    Row(
+        "rules: matching leaves the last value out",
+        _RULES,
+        "low <= arguments[index] & mask <= high for",
+        "low <= arguments[index] & mask < high for",
+    ),
+    Row(
+        "rules: one condition of a case is enough",
+        _RULES,
+        "        all(\n            any(low <= arguments",
+        "        any(\n            any(low <= arguments",
+    ),
+    Row(
+        "rules: a rule needs all of its cases",
+        _RULES,
+        "    return any(\n        all(\n            any(low",
+        "    return all(\n        all(\n            any(low",
+    ),
+    Row("rules: kernels from the bound on are excluded", _RULES, "and situation.kernel >= since", "and situation.kernel > since"),
+    Row("rules: kernels up to the bound are included", _RULES, "or situation.kernel < below)", "or situation.kernel <= below)"),
+    Row(
+        "rules: one capability of several is enough",
+        _RULES,
+        "and situation.capabilities & self.held == self.held",
+        "and (situation.capabilities & self.held or not self.held)",
+    ),
+    Row(
+        "rules: capabilities that may not be held are not looked at",
+        _RULES,
+        "            and not situation.capabilities & self.unheld\n",
+        "",
+    ),
+    Row(
+        "rules: architectures are not looked at",
+        _RULES,
+        "(not self.arches or situation.arch in self.arches)",
+        "(not self.arches or situation.arch not in self.arches)",
+    ),
+    Row(
+        "rules: kill is the laxest action",
+        _RULES,
+        "return action - (1 << 32) if action & bpf.RET_KILL_PROCESS else action",
+        "return action",
+    ),
+    Row(
+        "rules: the errno is a part of the rank",
+        _RULES,
+        "    action = action_of(answer)\n    return action -",
+        "    action = answer\n    return action -",
+    ),
+    Row(
+        "rules: overlapping needs all cases",
+        _RULES,
+        "return one.call == other.call and any(",
+        "return one.call == other.call and all(",
+    ),
+    Row(
+        "rules: every case is included",
+        _RULES,
+        "if region is not None and next(_parts_outside(region, narrow.call, cases), None) is not None:",
+        "if region is None and next(_parts_outside(Region(), narrow.call, cases), None) is not None:",
+    ),
+    Row(
+        "rules: only the first rule includes",
+        _RULES,
+        "cases = [case for rule in wide for case in rule.cases]",
+        "cases = [case for rule in list(wide)[:1] for case in rule.cases]",
+    ),
+    Row(
+        "rules: a rule keeps nothing of its group's answer",
+        _RULES,
+        "answer=answer if rule.answer == NO_ANSWER else rule.answer,",
+        "answer=rule.answer,",
+    ),
+    Row(
+        "rules: a group's condition replaces the rule's",
+        _RULES,
+        "when=rule.when if when == ALWAYS else _both(rule.when, when),",
+        "when=rule.when if when == ALWAYS else when,",
+    ),
+    Row("rules: conditions that exclude each other hold everywhere", _RULES, 'arches = ("none",)', "arches = ()"),
+    Row(
+        "rules: of two lower bounds the lower counts",
+        _RULES,
+        "kernel = (max(one.kernel[0], other.kernel[0]),",
+        "kernel = (min(one.kernel[0], other.kernel[0]),",
+    ),
+    Row("rules: of two upper bounds the upper counts", _RULES, "min(bounds, default=(0, 0)))", "max(bounds, default=(0, 0)))"),
+    Row(
+        "rules: strict lets every upper half through",
+        _RULES,
+        "((1 << 32, _HIGH - (1 << 32)),)),))",
+        "((1 << 33, _HIGH - (1 << 32)),)),))",
+    ),
+    Row(
+        "rules: strict refuses the sign",
+        _RULES,
+        "Condition(name, 1 << 31, ((0, 0),)), Condition(name, _HIGH, ((_HIGH, _HIGH),))",
+        "Condition(name, 1 << 31, ((1 << 31, 1 << 31),)), Condition(name, _HIGH, ((_HIGH, _HIGH),))",
+    ),
+    Row(
+        "rules: strict looks at 64 bits too",
+        _RULES,
+        "if argument.name in rule.tested and argument.bits < 64:",
+        "if argument.name in rule.tested:",
+    ),
+    Row(
+        "rules: strict looks at every argument",
+        _RULES,
+        "if argument.name in rule.tested and argument.bits < 64:",
+        "if argument.bits < 64:",
+    ),
+    Row(
+        "rules: strict forgets the condition of its rule",
+        _RULES,
+        "Rule(rule.call, tuple(sorted(cases)), when=rule.when)",
+        "Rule(rule.call, tuple(sorted(cases)))",
+    ),
+    # ── cases ──
+    Row(
+        "cases: everything is no condition, and so is nothing",
+        _CASES,
+        "    if not wanted:\n        return NEVER\n",
+        "    if not wanted:\n        return EVERY\n",
+    ),
+    Row(
+        "cases: conditions on one argument are alternatives",
+        _CASES,
+        "left = bits.intersection(ranges[key], condition.ranges) if key in ranges else",
+        "left = condition.ranges if key in ranges else",
+    ),
+    Row(
+        "cases: impossible conditions are left out",
+        _CASES,
+        "        if not left:\n            return None\n",
+        "        if not left:\n            continue\n",
+    ),
+    Row(
+        "cases: masks are not told apart",
+        _CASES,
+        "        key = (condition.argument, condition.mask)\n        left =",
+        "        key = (condition.argument, 7)\n        left =",
+    ),
+    Row(
+        "cases: the narrower case is kept",
+        _CASES,
+        "any(wide <= conditions for wide in known)",
+        "any(wide & conditions for wide in known)",
+    ),
+    Row("cases: there is no limit", _CASES, "if len(kept) == MAX_CASES:", "if len(kept) == -1:"),
+    Row("cases: the limit is one less", _CASES, "if len(kept) == MAX_CASES:", "if len(kept) == MAX_CASES - 1:"),
+    Row(
+        "cases: merged cases lose ranges",
+        _CASES,
+        "bits.normal((*single.get(key, ()), *condition.ranges), condition.mask)",
+        "bits.normal(condition.ranges, condition.mask)",
+    ),
+    Row(
+        "cases: everything is not seen",
+        _CASES,
+        "        return EVERY\n    return tuple(sorted((*alone, *rest)))",
+        "        return NEVER\n    return tuple(sorted((*alone, *rest)))",
+    ),
+    Row(
+        "cases: cases of several conditions are lost",
+        _CASES,
+        "return tuple(sorted((*alone, *rest)))",
+        "return tuple(sorted(alone or rest))",
+    ),
+    Row(
+        "cases: not is not of one condition alone",
+        _CASES,
+        "some_hold(call, *opposite) if opposite else NEVER)",
+        "all_hold(call, *opposite) if opposite else NEVER)",
+    ),
+    Row(
+        "cases: not is of the first case",
+        _CASES,
+        "    for case in cases:\n        opposite",
+        "    for case in cases[:1]:\n        opposite",
+    ),
+    Row(
+        "cases: not is the same",
+        _CASES,
+        "if (outside := bits.complement(condition.ranges, condition.mask))",
+        "if (outside := condition.ranges)",
+    ),
+)

@@ -1,0 +1,145 @@
+"""Limits of the whole box: what is written to its control groups, and what is read of them when it has ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sandboxer.controls.limits.table import BY_WORD, PLAIN_WEIGHT, ROWS, Knob, Row
+from sandboxer.controls.room import Lack, Want
+from sandboxer.model.host import Hierarchy, Host
+from sandboxer.model.op import U32, Op, ReadCounter, Text, WriteGroup
+from sandboxer.model.place import Place
+from sandboxer.units import UNLIMITED
+
+NO_SWAP = (("memory.swappiness", "0"),)
+"""What v1 does for a limit of 0: no page of the group is swapped to hold its limit. Source: mm/vmscan.c, get_scan_count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A number to read: its name in the record, the file, what stands ahead of the number, what to divide by."""
+
+    name: str
+    file: str
+    key: str = ""
+    divisor: int = 1
+
+
+COUNTERS = ("memory_peak_bytes", "oom_kills", "pids_peak", "pids_refused", "throttled_us", "throttled_periods", "io_read_bytes",
+            "io_write_bytes", "group_cpu_us")  # fmt: skip
+"""The places of the counters in the record; launcher/record.py has the same."""
+
+V2_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
+    "memory": (Counter("memory_peak_bytes", "memory.peak"), Counter("oom_kills", "memory.events", "oom_kill ")),
+    "pids": (Counter("pids_peak", "pids.peak"), Counter("pids_refused", "pids.events", "max ")),
+    "cpu": (
+        Counter("throttled_us", "cpu.stat", "throttled_usec "),
+        Counter("throttled_periods", "cpu.stat", "nr_throttled "),
+        Counter("group_cpu_us", "cpu.stat", "usage_usec "),
+    ),
+    "io": (Counter("io_read_bytes", "io.stat", "rbytes="), Counter("io_write_bytes", "io.stat", "wbytes=")),
+}
+V1_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
+    "memory": (
+        Counter("memory_peak_bytes", "memory.max_usage_in_bytes"),
+        Counter("oom_kills", "memory.oom_control", "oom_kill "),
+    ),
+    "pids": (Counter("pids_refused", "pids.events", "max "),),
+    "cpu": (
+        Counter("throttled_us", "cpu.stat", "throttled_time ", 1000),
+        Counter("throttled_periods", "cpu.stat", "nr_throttled "),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A limit that a control group keeps: the row, its value, the tree, and the files."""
+
+    row: Row
+    value: int
+    tree: Hierarchy
+    controller: str
+    files: tuple[tuple[str, str], ...]
+    place: Place | None
+
+
+def is_wanted(row: Row, values: Mapping[str, int]) -> bool:
+    """Whether the row asks anything of a group: swap does beside a limit of memory only."""
+    value = values[row.word]
+    if row.word == "swap":
+        return value != UNLIMITED and values["memory"] != UNLIMITED
+    return value not in (UNLIMITED, PLAIN_WEIGHT if row.word == "cpu_weight" else UNLIMITED)
+
+
+def held(values: Mapping[str, int], places: Mapping[str, Place], host: Host, *, has_init: bool) -> tuple[Held, ...]:
+    """Every limit of the whole box that this host can keep."""
+    found = []
+    for row in ROWS:
+        if not is_wanted(row, values) or (row.word == "swap" and not host.has_swap):
+            continue
+        for knob, is_v2 in ((row.v2, True), (row.v1, False)):
+            tree = host.hierarchy_of(knob.controller) if knob else None
+            if knob is None or tree is None or tree.is_v2 != is_v2:
+                continue
+            files = _files(row, knob, values, is_v2=is_v2, has_init=has_init)
+            found.append(Held(row, values[row.word], tree, knob.controller, files, places.get(row.word)))
+    return tuple(found)
+
+
+def _files(row: Row, knob: Knob, values: Mapping[str, int], *, is_v2: bool, has_init: bool) -> tuple[tuple[str, str], ...]:
+    value = values[row.word]
+    if row.word == "swap" and not is_v2:
+        return knob.files(values["memory"] + value) if value else NO_SWAP
+    if row.word == "processes":
+        return knob.files(value + has_init)
+    return knob.files(value)
+
+
+def lacks(values: Mapping[str, int], places: Mapping[str, Place], host: Host) -> Iterator[Lack]:
+    """Limits that were said and that nothing here keeps for the whole box."""
+    found = {limit.row.word for limit in held(values, places, host, has_init=True)}
+    for row in ROWS:
+        if not (row.v2 or row.v1) or not row.lost or row.word in found or not is_wanted(row, values):
+            continue
+        if row.word == "swap" and ("memory" not in found or not host.has_swap):
+            continue  # the lack of `memory` says it all; and what there is none of is used by nobody
+        yield Lack(f"{row.word} is not limited for the box as a whole", *_why(row, host), row.lost, places.get(row.word))
+
+
+def _why(row: Row, host: Host) -> tuple[str, str]:
+    knob = row.v2 or row.v1
+    assert knob is not None, "asked by lacks"
+    if row.v1 is None and host.hierarchy_of(knob.controller) is not None:
+        return "cgroup v1 has nothing like it", "a host with cgroup v2, or leave it out"
+    why = (
+        host.controller_problems.get(knob.controller) or f"this host has no control groups with the controller {knob.controller}"
+    )
+    if row.v1 and host.cgroup in ("v1", "hybrid") and not host.is_privileged:
+        return why, "start it as root, or on a host with cgroup v2"
+    scope = f"systemd-run {'' if host.is_privileged else '--user '}--scope -p Delegate=yes"
+    return why, f"start it in a group of your own: {scope} ..."
+
+
+def group_ops(limits: tuple[Held, ...]) -> tuple[list[tuple[Op, Place | None]], list[tuple[Op, Place | None]], tuple[Want, ...]]:
+    """What is written ahead of the start, what is read at the end, and which groups that takes."""
+    writes: list[tuple[Op, Place | None]] = []
+    wants: dict[tuple[int, str], Want] = {}
+    for limit in limits:
+        writes += [(WriteGroup(U32(limit.tree.group), Text(file), Text(text)), limit.place) for file, text in limit.files]
+        wants.setdefault((limit.tree.group, limit.controller), Want(limit.tree.group, limit.controller, limit.place))
+    reads: list[tuple[Op, Place | None]] = []
+    for (group, controller), want in wants.items():
+        for counter in (V1_COUNTERS if group else V2_COUNTERS).get(controller, ()):
+            place = U32(COUNTERS.index(counter.name))
+            reads.append(
+                (ReadCounter(place, U32(group), Text(counter.file), Text(counter.key), U32(counter.divisor)), want.place)
+            )
+    return writes, reads, tuple(wants.values())
+
+
+def data_stand_in(values: Mapping[str, int], limits: tuple[Held, ...]) -> int:
+    """The limit of `data`: where no group keeps `memory`, no process alone may have more of it."""
+    is_kept = any(limit.row is BY_WORD["memory"] for limit in limits)
+    return values["data"] if is_kept else min(values["data"], values["memory"])

@@ -1,0 +1,47 @@
+"""The control groups of a plan: one for each hierarchy that a room wants, with all that the rooms want of it."""
+
+from __future__ import annotations
+
+from sandboxer.compile.lower import group_steps
+from sandboxer.controls.room import Want
+from sandboxer.model.host import Hierarchy, Host
+from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, Text, TextList
+
+HYBRID = Host(
+    hierarchies=(
+        Hierarchy(0, "/c/unified", ("hugetlb",)),
+        Hierarchy(1, "/c/cpu,cpuacct", ("cpu", "cpuacct")),
+        Hierarchy(2, "/c/memory", ("memory",)),
+    )
+)
+UNIFIED = Host(hierarchies=(Hierarchy(0, "/c", ("cpu", "memory", "pids"), 2),))
+
+
+def made(host: Host, *wants: Want) -> list[object]:
+    """The ops, those at the end last."""
+    first, last = group_steps({"limits": wants}, host)
+    return [step.op for step in (*first, *last)]
+
+
+def test_nobody_wants_a_group_and_there_is_none() -> None:
+    assert group_steps({}, HYBRID) == ([], [])
+
+
+def test_v2_group_passes_on_the_controllers_that_are_wanted() -> None:
+    rooms = {"limits": [Want(0, "pids"), Want(0, "memory"), Want(0, "pids")], "devices": [Want(0)]}
+    first, last = group_steps(rooms, UNIFIED)
+    assert [step.op for step in first] == [MakeGroup(U32(0), Text("/c"), Text(""), U32(2), TextList(("+memory", "+pids")))]
+    assert [step.op for step in last] == [RemoveGroups()]
+
+
+def test_v1_groups_are_entered_by_the_child() -> None:
+    assert made(HYBRID, Want(1, "cpuacct"), Want(2, "memory")) == [
+        MakeGroup(U32(1), Text("/c/cpu,cpuacct"), Text("cpu"), U32(0), TextList(())),
+        MakeGroup(U32(2), Text("/c/memory"), Text("memory"), U32(0), TextList(())),
+        EnterGroups(),
+        RemoveGroups(),
+    ]
+
+
+def test_group_without_a_controller_enables_none() -> None:
+    assert made(HYBRID, Want(0)) == [MakeGroup(U32(0), Text("/c/unified"), Text(""), U32(0), TextList(())), RemoveGroups()]

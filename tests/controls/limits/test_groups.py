@@ -1,0 +1,171 @@
+"""Limits of the whole box: the files of both kinds of control groups, what is read at the end, and what is lost without them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sandboxer.abi.rlimits import Rlimit
+from sandboxer.controls import limits
+from sandboxer.controls.limits.groups import COUNTERS, V1_COUNTERS, V2_COUNTERS
+from sandboxer.controls.limits.table import ROWS
+from sandboxer.controls.room import Lowered
+from sandboxer.errors import ProfileError
+from sandboxer.launcher.record import COUNTERS as RECORDED
+from sandboxer.model.host import Hierarchy, Host
+from sandboxer.model.op import ReadCounter, SetRlimit, WriteGroup
+from sandboxer.model.stage import Stage
+from sandboxer.units import UNLIMITED
+from tests.controls.rooms import ORDINARY, PRIVILEGED, lines, lowered, section, understood
+
+UNIFIED = replace(PRIVILEGED, cgroup="v2", hierarchies=(Hierarchy(0, "/c", ("cpu", "io", "memory", "pids"), 1),))
+V1 = replace(
+    PRIVILEGED,
+    cgroup="v1",
+    hierarchies=(
+        Hierarchy(1, "/c/cpu,cpuacct", ("cpu", "cpuacct")),
+        Hierarchy(2, "/c/memory", ("memory",)),
+        Hierarchy(3, "/c/pids", ("pids",)),
+    ),
+)
+HYBRID = replace(UNIFIED, cgroup="hybrid", hierarchies=(Hierarchy(0, "/c/u", ("pids",)), Hierarchy(2, "/c/memory", ("memory",))))
+REFUSED = replace(ORDINARY, cgroup="v2", controller_problems={"memory": "/c is not delegated to the caller"})
+
+
+def written(said: str, host: Host) -> list[tuple[int, str, str]]:
+    """Group, file and text of each write."""
+    return [
+        (step.op.group, step.op.file, step.op.text)
+        for step in lowered(limits, said, host).steps
+        if isinstance(step.op, WriteGroup)
+    ]
+
+
+def rlimit(result: Lowered, which: Rlimit) -> int:
+    return next(step.op.soft for step in result.steps if isinstance(step.op, SetRlimit) and step.op.resource == which)
+
+
+def test_v2_files_are_those_of_the_kernel() -> None:
+    said = "{memory: 64M, memory_high: 48M, swap: 1M, cpus: 150%, cpu_weight: 50, processes: 20}"
+    assert written(said, UNIFIED) == [
+        (0, "pids.max", "21"),
+        (0, "memory.max", str(64 << 20)),
+        (0, "memory.oom.group", "1"),
+        (0, "memory.high", str(48 << 20)),
+        (0, "memory.swap.max", str(1 << 20)),
+        (0, "cpu.max", "150000 100000"),
+        (0, "cpu.weight", "50"),
+    ]
+
+
+def test_v1_files_are_those_of_the_kernel() -> None:
+    said = "{memory: 64M, swap: 1M, cpus: 150%, cpu_weight: 50, processes: 20}"
+    assert written(said, V1) == [
+        (3, "pids.max", "21"),
+        (2, "memory.limit_in_bytes", str(64 << 20)),
+        (2, "memory.memsw.limit_in_bytes", str(65 << 20)),
+        (1, "cpu.cfs_period_us", "100000"),
+        (1, "cpu.cfs_quota_us", "150000"),
+        (1, "cpu.shares", "512"),
+    ]
+
+
+def test_no_swap_is_what_holds_beside_a_limit_of_memory() -> None:
+    assert (0, "memory.swap.max", "0") in written("memory: 64M", UNIFIED)
+    assert (2, "memory.swappiness", "0") in written("memory: 64M", V1)
+    assert not [file for _, file, _ in written("swap: 0", UNIFIED) if "swap" in file]
+    assert not [file for _, file, _ in written("memory: 64M", replace(UNIFIED, has_swap=False)) if "swap" in file]
+
+
+def test_each_controller_is_taken_from_where_it_is() -> None:
+    assert [(group, file) for group, file, _ in written("memory: 64M", HYBRID)] == [
+        (0, "pids.max"),
+        (2, "memory.limit_in_bytes"),
+        (2, "memory.swappiness"),
+    ]
+
+
+def test_groups_are_wanted_with_their_controllers() -> None:
+    wants = lowered(limits, "{memory: 64M, cpus: 1}", V1).groups
+    assert [(want.group, want.controller) for want in wants] == [(3, "pids"), (2, "memory"), (1, "cpu")]
+    assert lowered(limits, "processes: unlimited", V1).groups == ()
+
+
+def test_the_group_counts_processes_so_it_is_reached_first() -> None:
+    assert rlimit(lowered(limits, "processes: 20", V1), Rlimit.NPROC) == 22
+    assert rlimit(lowered(limits, "processes: 20", ORDINARY), Rlimit.NPROC) == 21
+
+
+@pytest.mark.parametrize("host", [UNIFIED, V1, HYBRID], ids=["v2", "v1", "hybrid"])
+def test_every_limit_of_the_box_is_said_to_hold(host: Host) -> None:
+    said = lines(lowered(limits, "{memory: 64M}", host))
+    assert "memory: 64M, for the whole box (cgroup v" in said
+    assert "processes: 512, for the whole box (cgroup v" in said
+    assert limits.need(understood(limits, "{memory: 64M}"), host) == ()
+
+
+def test_limit_that_nothing_keeps_is_a_lack_with_its_reason() -> None:
+    (lack,) = limits.need(understood(limits, "memory: 64M"), REFUSED)
+    assert lack.why == "/c is not delegated to the caller"
+    assert lack.attempt.startswith("start it in a group of your own: systemd-run --user --scope")
+    assert "each process alone" in lack.lost
+    (lack,) = limits.need(understood(limits, "cpus: 1"), replace(REFUSED, cgroup="v1"))
+    assert (lack.why, lack.attempt) == (
+        "this host has no control groups with the controller cpu",
+        "start it as root, or on a host with cgroup v2",
+    )
+
+
+def test_v1_has_no_brake_for_memory() -> None:
+    (lack,) = limits.need(understood(limits, "memory_high: 64M"), V1)
+    assert (lack.why, lack.attempt) == ("cgroup v1 has nothing like it", "a host with cgroup v2, or leave it out")
+
+
+def test_without_a_group_no_process_alone_has_more_than_the_box_may() -> None:
+    assert rlimit(lowered(limits, "memory: 64M", REFUSED), Rlimit.DATA) == 64 << 20
+    assert rlimit(lowered(limits, "{memory: 64M, data: 32M}", REFUSED), Rlimit.DATA) == 32 << 20
+    assert rlimit(lowered(limits, "memory: 64M", UNIFIED), Rlimit.DATA) == UNLIMITED
+
+
+@pytest.mark.parametrize("host", [UNIFIED, V1], ids=["v2", "v1"])
+def test_what_the_kernel_counted_is_read_before_the_group_goes(host: Host) -> None:
+    steps = [step for step in lowered(limits, "{memory: 64M, cpus: 1}", host).steps if isinstance(step.op, ReadCounter)]
+    assert {step.stage for step in steps} == {Stage.CLEAN}
+    read = {COUNTERS[step.op.counter] for step in steps if isinstance(step.op, ReadCounter)}
+    assert {"memory_peak_bytes", "oom_kills", "pids_refused", "throttled_us", "throttled_periods"} <= read
+
+
+def test_counters_have_the_places_of_the_record() -> None:
+    assert COUNTERS == RECORDED
+    for table in (V1_COUNTERS, V2_COUNTERS):
+        assert {counter.name for row in table.values() for counter in row} <= set(COUNTERS)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.v2 or row.v1], ids=lambda row: row.word)
+def test_row_without_a_group_says_what_is_lost_or_is_held_otherwise(row: limits.Row) -> None:
+    assert bool(row.lost) != (row.rlimit is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("memory: 1M", "is out of range"),
+        ("cpus: lots", "a share of processors is a number of them"),
+        ("cpus: 0.5", "YAML readers may change"),
+        ('cpus: "0.0001"', "finer than a thousandth"),
+        ("cpus: 0", "is out of range"),
+        ("cpu_weight: 0", "is out of range"),
+        ("cpu_weight: unlimited", "expected a whole number"),
+    ],
+)
+def test_values_that_no_group_can_keep_are_refused(said: str, why: str) -> None:
+    with pytest.raises(ProfileError, match=why):
+        section(limits, said)
+
+
+@pytest.mark.parametrize(("said", "milli"), [("2", 2000), ("150%", 1500), ('"0.5"', 500), ("unlimited", UNLIMITED)])
+def test_processors_are_a_number_or_a_percentage(said: str, milli: int) -> None:
+    found = understood(limits, f"cpus: {said}")
+    assert isinstance(found, limits.Settings)
+    assert found.values["cpus"] == milli

@@ -1,0 +1,202 @@
+"""Limits of the whole box, tripped: each with its reason from the kernel's own count, and a twin that stays below it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.boxes import Box, enforced
+from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
+from tests.live.needs import needs, this_host
+from tests.live.users import Installation, Person
+
+GROWN = "grown = bytearray({size} << 20)"
+FORKS = """
+children = []
+try:
+    for _ in range({count}):
+        child = os.fork()
+        if child == 0:
+            time.sleep(100)
+        children.append(child)
+finally:
+    for child in children:
+        os.kill(child, 9)
+"""
+
+
+@pytest.fixture
+def box(caller: Person, installation: Installation) -> Iterator[Box]:
+    """A box of whoever may make groups; nothing of it stays."""
+    adopt_orphans()
+    before = read_traces()
+    yield Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
+    assert wait_until_gone(before) == []
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("group of memory")
+def test_command_that_takes_more_memory_than_the_box_has_is_out_of_memory(box: Box) -> None:
+    box.profile("limits: {memory: 64M}")
+    done, report = box.told(*box.python(GROWN.format(size=200)))
+    assert (done.returncode, report["reason"], report["signal"]) == (137, "oom", 9)
+    assert report["usage"]["oom_kills"] >= 1
+    assert "its memory was used up" in done.stderr
+    assert 32 << 20 < report["usage"]["memory_peak_bytes"] <= 64 << 20
+
+
+@needs("group of memory")
+def test_command_that_takes_less_memory_is_left_alone(box: Box) -> None:
+    box.profile("limits: {memory: 64M}")
+    done, report = box.told(*box.python(GROWN.format(size=20)))
+    assert (done.returncode, report["reason"], report["usage"]["oom_kills"]) == (0, "exited", 0)
+    assert report["usage"]["memory_peak_bytes"] >= 20 << 20
+
+
+@needs("group of memory")
+def test_memory_is_that_of_all_processes_and_of_files_in_memory(box: Box) -> None:
+    """Each alone stays below the limit."""
+    box.profile("limits: {memory: 64M, file_size: 1G}")
+    many = "for _ in range(4):\n    if os.fork() == 0:\n        grown = bytearray(30 << 20); time.sleep(3); os._exit(0)\n"
+    _, report = box.told(*box.python(many + "while True: os.wait()"))
+    assert (report["reason"], report["usage"]["oom_kills"] >= 1) == ("oom", True)
+    _, report = box.told(
+        *box.python("write('/dev/shm/a', 'x' * (30 << 20)); write('/tmp/b', 'x' * (30 << 20)); x = bytearray(20 << 20)")
+    )
+    assert report["reason"] == "oom"
+
+
+@needs("group of memory")
+def test_failure_that_follows_from_a_process_without_memory_has_that_reason(box: Box) -> None:
+    box.profile("limits: {memory: 64M}")
+    inner = " ".join(map(_quoted, box.python(GROWN.format(size=200))))
+    _, report = box.told("sh", "-c", f"{inner}; exit 7")
+    assert report["reason"] == "oom"
+    assert report["exit_code"] in (7, None)  # with v2 the whole box is killed
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+# ── processes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("group of pids")
+def test_command_that_starts_too_many_processes_has_that_reason(box: Box) -> None:
+    box.profile("limits: {processes: 10}")
+    done, report = box.told(*box.python(FORKS.format(count=20)))
+    assert (done.returncode, report["reason"], report["exit_code"]) == (1, "pids_limit", 1)
+    assert report["usage"]["pids_refused"] >= 1
+    assert "it had all processes that it may have" in done.stderr
+
+
+@needs("group of pids")
+def test_command_that_starts_as_many_processes_as_it_may_is_left_alone(box: Box) -> None:
+    box.profile("limits: {processes: 10}")
+    done, report = box.told(*box.python(FORKS.format(count=9)))
+    assert (done.returncode, report["reason"], report["usage"]["pids_refused"]) == (0, "exited", 0)
+
+
+@needs("group of pids")
+def test_fork_bomb_is_held_and_gone_when_its_time_is_over(box: Box) -> None:
+    box.profile("limits: {processes: 50, wall: 2s, grace: 0}")
+    bomb = "while True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
+    done, report = box.told(*box.python(bomb))
+    assert (done.returncode, report["reason"]) == (124, "wall_timeout")
+    assert report["usage"]["pids_refused"] > 0
+
+
+# ── processors ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("group of cpu")
+def test_box_that_wants_more_processor_time_waits(box: Box) -> None:
+    """Counted by the kernel and not by a clock: how long a busy machine takes proves nothing."""
+    box.profile("limits: {cpus: 20%}")
+    spin = "while time.process_time() < 0.3: pass"
+    _, report = box.told(*box.python(spin))
+    assert report["usage"]["throttled_periods"] >= 2
+    assert report["usage"]["throttled_us"] > 0
+    box.profile("limits: {cpus: 64}")
+    _, report = box.told(*box.python(spin))
+    assert (report["reason"], report["usage"]["throttled_periods"]) == ("exited", 0)
+
+
+# ── who cannot have groups ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("root")
+def test_limit_without_a_group_is_refused_or_reported(ordinary: Person, installation: Installation) -> None:
+    if any(not tree.is_v2 and "memory" in tree.controllers for tree in this_host().hierarchies):
+        box = Box(ordinary, installation, ordinary.directory(f"work-{os.urandom(4).hex()}"))
+        box.profile("limits: {memory: 64M}")
+        assert "memory is not limited for the box as a whole" in box.refusal()
+        box.profile("limits: {memory: 64M, enforce: best_effort}")
+        done, report = box.told(*box.python(GROWN.format(size=200)))
+        assert "MemoryError" in done.stderr  # what each process alone is held to
+        assert report["is_weakened"]
+        assert "enforced: data: 64M" in enforced(report, "limits")
+
+
+# ── nothing stays ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs("group of pids")
+def test_group_of_a_killed_launcher_goes_with_the_next_start(caller: Person, installation: Installation) -> None:
+    box = Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
+    box.profile("limits: {processes: 10}")
+    adopt_orphans()
+    before = read_traces()
+    for _ in range(3):
+        process = subprocess.Popen(
+            box.words(["sh", "-c", "echo ready; sleep 1000"]),
+            cwd=box.place,
+            env=box.person.environment(None),
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for pid in _below(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    end = time.monotonic() + 10
+    while read_traces().processes - before.processes and time.monotonic() < end:
+        reap_adopted()  # what is not reaped is in its group
+        time.sleep(0.01)
+    box.output("true")
+    assert wait_until_gone(before) == []
+
+
+def _below(root: int) -> list[int]:
+    """The launcher below the front."""
+    return [int(pid) for pid in Path(f"/proc/{root}/task/{root}/children").read_text().split()]
+
+
+@needs("group of memory")
+def test_many_boxes_at_once_are_limited_each_on_its_own(box: Box) -> None:
+    box.profile("limits: {memory: 64M}")
+    words = box.words(box.python(GROWN.format(size=40) + "\ntime.sleep(1)"))
+    started = [
+        subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=subprocess.DEVNULL) for _ in range(4)
+    ]
+    assert [process.wait() for process in started] == [0] * 4
+
+
+@needs("group of memory")
+def test_capabilities_of_the_callers_user_do_not_lift_a_limit(box: Box) -> None:
+    """The job sees no file of its groups."""
+    box.profile("limits: {memory: 64M}")
+    seen = box.look("seen.update(sys=os.path.exists('/sys/fs/cgroup'), own=read('/proc/self/cgroup'))")
+    assert seen["sys"] is False
+    assert all(line.rpartition(":")[2].startswith("/") and "sandboxer" not in line for line in seen["own"].splitlines())
