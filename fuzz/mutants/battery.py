@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fuzz.mutants.checks.algebra import check_bits, check_cases, check_regions
-from fuzz.mutants.checks.answers import check_groups, check_meaning, check_refusals
-from fuzz.mutants.checks.backend import check_closing
+from fuzz.mutants.checks.algebra import check_bits, check_cases, check_regions, check_united, check_wide
+from fuzz.mutants.checks.answers import check_answers, check_groups, check_meaning, check_refusals
+from fuzz.mutants.checks.backend import check_closing, check_lengths
 from fuzz.mutants.checks.drawn import check_drawn
 from fuzz.mutants.checks.filters import check_filters, check_splits, check_stacks
 from fuzz.mutants.checks.provers import check_emitter, check_proof, check_simulator, check_walk
@@ -24,17 +24,21 @@ CHECKS: dict[str, Callable[[], None]] = {
     "simulator": check_simulator,
     "bits": check_bits,
     "regions": check_regions,
+    "united": check_united,
+    "wide": check_wide,
     "cases": check_cases,
     "text": check_text,
     "relations": check_relations,
     "meaning": check_meaning,
     "groups": check_groups,
+    "answers": check_answers,
     "refusals": check_refusals,
     "walk": check_walk,
     "emitter": check_emitter,
     "filters": check_filters,
     "proof": check_proof,
     "stacks": check_stacks,
+    "lengths": check_lengths,
     "closing": check_closing,
     "drawn": check_drawn,
     "splits": check_splits,

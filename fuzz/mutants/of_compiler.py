@@ -27,8 +27,8 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "diagram: an answer and a node are told apart by nothing",
         _DIAGRAM,
-        "child if isinstance(child, int) else -id(child) for child",
-        "1 if isinstance(child, int) else -id(child) for child",
+        "return one if isinstance(one, int) else -id(one)",
+        "return 1 if isinstance(one, int) else -id(one)",
     ),
     Row(
         "diagram: a range ends one too late", _DIAGRAM, "pieces.append((high + 1, outside))", "pieces.append((high + 2, outside))"
@@ -36,14 +36,19 @@ COMPILER: tuple[Row, ...] = (
     Row("diagram: a range ends one too early", _DIAGRAM, "pieces.append((high + 1, outside))", "pieces.append((high, outside))"),
     Row("diagram: where is inside out", _DIAGRAM, "pieces: list[Piece] = [(0, outside)]", "pieces: list[Piece] = [(0, inside)]"),
     Row(
-        "diagram: a test that fails answers", _DIAGRAM, "return answer if test else below", "return answer if not test else below"
+        "diagram: a test that fails answers",
+        _DIAGRAM,
+        "lambda one, other: answer if one == 1",
+        "lambda one, other: answer if one == 0",
     ),
     Row(
         "diagram: over forgets what is below",
         _DIAGRAM,
-        "pieces = [(low, self.over(child, answer, below)) for low, child in test.pieces()]",
-        "pieces = [(low, self.over(child, answer, answer)) for low, child in test.pieces()]",
+        "None if isinstance(one, Node) else other)",
+        "None if isinstance(one, Node) else answer)",
     ),
+    Row("diagram: what was joined once is the same with another", _DIAGRAM, "key = (_key(a), _key(b))", "key = (_key(a), 0)"),
+    Row("diagram: what was joined once is the same under another", _DIAGRAM, "key = (_key(a), _key(b))", "key = (0, _key(b))"),
     Row(
         "diagram: nodes side by side lose a cut",
         _DIAGRAM,
@@ -89,14 +94,29 @@ COMPILER: tuple[Row, ...] = (
     Row(
         "diagram: the strictest rule is laid on first",
         _DIAGRAM,
-        "in reversed(in_order(wall, call, refused)):",
-        "in in_order(wall, call, refused):",
+        "in groupby(reversed(in_order(wall, call, refused)), key",
+        "in groupby(in_order(wall, call, refused), key",
     ),
     Row(
         "diagram: only the first case counts",
         _DIAGRAM,
-        "for case in rule.cases:\n            found = forge",
-        "for case in rule.cases[:1]:\n            found = forge",
+        "for rule, _ in rules for case in rule.cases]",
+        "for rule, _ in rules for case in rule.cases[:1]]",
+    ),
+    Row(
+        "diagram: of cases in pairs the odd one is lost",
+        _DIAGRAM,
+        "in zip_longest(tests[::2], tests[1::2], fillvalue=0)]",
+        "in zip(tests[::2], tests[1::2])]",
+    ),
+    Row(
+        "diagram: of cases in pairs both have to hold", _DIAGRAM, "forge.joined(one, other, or_)", "forge.joined(one, other, min)"
+    ),
+    Row(
+        "diagram: rules of several answers are one",
+        _DIAGRAM,
+        "groupby(reversed(in_order(wall, call, refused)), key=itemgetter(1))",
+        "[(refused, in_order(wall, call, refused)[::-1])]",
     ),
     Row(
         "diagram: numbers in a gap are the next call's",

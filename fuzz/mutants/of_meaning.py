@@ -5,6 +5,7 @@ from __future__ import annotations
 from fuzz.mutants.row import Row
 
 _MEANING = "controls/seccomp/meaning.py"
+_GRAMMAR = "controls/seccomp/grammar.py"
 _REFERENCE = "controls/seccomp/reference.py"
 
 MEANING: tuple[Row, ...] = (
@@ -16,7 +17,7 @@ MEANING: tuple[Row, ...] = (
         "        for item in inner.grants:\n            if item.rule.call not in ():\n",
     ),
     Row("meaning: an edited group loses its denies", _MEANING, "        self.denies += inner.denies\n", ""),
-    Row("meaning: an edited group loses its answers", _MEANING, "        self.answers += inner.answers\n", ""),
+    Row("meaning: an edited group loses its answers", _MEANING, "        self.refusals += inner.refusals\n", ""),
     Row(
         "meaning: a denied group denies what it leaves out",
         _MEANING,
@@ -110,6 +111,49 @@ MEANING: tuple[Row, ...] = (
         _MEANING,
         "denies=_counting(self.denies, situation),",
         "denies=self.denies,",
+    ),
+    Row(
+        "meaning: answers count everywhere",
+        _MEANING,
+        "for item in self.refusals if item.when.holds(situation))",
+        "for item in self.refusals)",
+    ),
+    Row(
+        "meaning: conditional answers count before they do",
+        _MEANING,
+        "for item in refusals if item.when == ALWAYS}",
+        "for item in refusals}",
+    ),
+    Row(
+        "meaning: answers of one situation are not looked for",
+        _MEANING,
+        "refusals=refusals, answers=_answers_of(refusals))",
+        "refusals=refusals)",
+    ),
+    Row(
+        "meaning: two answers are one more than none",
+        _MEANING,
+        "if other.errno != item.errno and _can_meet(other.when, item.when)), None)",
+        "if other.errno != item.errno and other.when == item.when), None)",
+    ),
+    Row(
+        "meaning: answers that never meet are two",
+        _MEANING,
+        "item.errno and _can_meet(other.when, item.when)), None)",
+        "item.errno), None)",
+    ),
+    Row(
+        "meaning: what an answer is said of a group counts everywhere",
+        _MEANING,
+        "Refusal(call, answer.errno, answer.when, ",
+        "Refusal(call, answer.errno, ALWAYS, ",
+    ),
+    Row("grammar: an answer loses its condition", _GRAMMAR, "else item.call, item.when)", "else item.call)"),
+    Row(
+        "meaning: a call may have cases without end",
+        _MEANING,
+        "if before <= MAX_CASES < counts",
+        "if before <= MAX_CASES << 9 < counts",
     ),
     Row(
         "meaning: clone3 answers as everything else",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fuzz.mutants.row import Row
 
+_PROGRAM = "controls/seccomp/compiler/program.py"
 _PROOF = "controls/seccomp/compiler/proof.py"
 _STACK = "controls/seccomp/stack.py"
 
@@ -68,6 +69,29 @@ STACK: tuple[Row, ...] = (
         "for item in settings.frequency if item.call in NUMBERS[arch]}",
         "for item in () if item.call in NUMBERS[arch]}",
     ),
+    Row(
+        "stack: the sum of all filters is not looked at",
+        _STACK,
+        "    if total <= bpf.MAX_STACKED_INSTRUCTIONS:\n",
+        "    if total <= bpf.MAX_STACKED_INSTRUCTIONS << 8:\n",
+    ),
+    Row(
+        "stack: a watched stack is not counted",
+        _STACK,
+        "_watched(settings, arch))\n        _check_total(filters)\n",
+        "_watched(settings, arch))\n",
+    ),
+    Row("program: an answer is one instruction", _PROGRAM, "return 2  # the value", "return 1  # the value"),
+    Row(
+        "program: jumps with two ways are one instruction",
+        _PROGRAM,
+        "return 1 + (not has_one_way)",
+        "return 1 + 0 * (not has_one_way)",
+    ),
+    Row("program: bits can be tested the other way round", _PROGRAM, "on_true and step.code in _INVERTED)", "on_true)"),
+    Row("program: large numbers are immediates", _PROGRAM, "is_negative = step.k >> 31", "is_negative = step.k >> 32"),
+    Row("program: filters in a stack cost nothing", _PROGRAM, "max(len(lengths) - 1, 0)", "0"),
+    Row("program: the newest filter costs more too", _PROGRAM, "max(len(lengths) - 1, 0)", "len(lengths)"),
     # ── proof ──
     Row(
         "proof: no difference is ever found",
@@ -94,15 +118,20 @@ STACK: tuple[Row, ...] = (
     Row(
         "proof: the way of what is not taken is lost",
         _PROOF,
-        "                if on_true is not None and on_false is not None:\n",
-        "                if on_true is not None and on_false is None:\n",
+        "for ways, passed in ((on_true, step.on_true), (on_false, step.on_false)):",
+        "for ways, passed in ((on_true, step.on_true),):",
     ),
-    Row("proof: ways are swapped", _PROOF, "here, at = on_true, at + step.on_true", "here, at = on_true, at + step.on_false"),
+    Row(
+        "proof: ways are swapped",
+        _PROOF,
+        "((on_true, step.on_true), (on_false, step.on_false))",
+        "((on_true, step.on_false), (on_false, step.on_true))",
+    ),
     Row(
         "proof: what was not taken goes on as if",
         _PROOF,
-        "open_ways.append((on_false, at + step.on_false, seen))",
-        "open_ways.append((on_false, at + step.on_true, seen))",
+        "((on_true, step.on_true), (on_false, step.on_false))",
+        "((on_true, step.on_true), (on_false, step.on_true))",
     ),
     Row(
         "proof: the mask of a jump is forgotten",
@@ -113,24 +142,24 @@ STACK: tuple[Row, ...] = (
     Row(
         "proof: and is forgotten",
         _PROOF,
-        "seen = _Seen(seen.index, seen.shift, seen.mask & step.k)",
-        "seen = _Seen(seen.index, seen.shift, seen.mask)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask & step.k), regions)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask), regions)",
     ),
     Row(
         "proof: and replaces the mask",
         _PROOF,
-        "seen = _Seen(seen.index, seen.shift, seen.mask & step.k)",
-        "seen = _Seen(seen.index, seen.shift, step.k)",
+        "go(following, _Seen(seen.index, seen.shift, seen.mask & step.k), regions)",
+        "go(following, _Seen(seen.index, seen.shift, step.k), regions)",
     ),
     Row("proof: upper halves are lower ones", _PROOF, "return _Seen(index, rest * 8, WORD)", "return _Seen(index, 0, WORD)"),
     Row("proof: the number is the architecture", _PROOF, "return _Seen(NUMBER, 0, WORD)", "return _Seen(ARCH, 0, WORD)"),
     Row("proof: loads beyond the arguments are taken", _PROOF, "if not 0 <= index < 6 or rest", "if not -2 <= index < 7 or rest"),
-    Row("proof: long jumps go nowhere", _PROOF, "                at += step.k\n", "                at += 0\n"),
+    Row("proof: long jumps go nowhere", _PROOF, "go(following + step.k, seen, regions)", "go(following, seen, regions)"),
     Row(
         "proof: the end of a filter is an answer",
         _PROOF,
-        """                raise UnprovableFilter("it jumps past its end")""",
-        """                break""",
+        """            raise UnprovableFilter("it jumps past its end")""",
+        """            return""",
     ),
     Row(
         "proof: the oldest filter wins",
@@ -150,6 +179,19 @@ STACK: tuple[Row, ...] = (
         "for smaller, older in walk_stack(programs[:-1], part):",
         "for smaller, older in walk_stack((), part):",
     ),
+    Row(
+        "proof: ways that meet are the first of them",
+        _PROOF,
+        ".setdefault(seen, []).extend(regions)",
+        ".setdefault(seen, list(regions))",
+    ),
+    Row(
+        "proof: ways that meet see what the first saw",
+        _PROOF,
+        "waiting[at].setdefault(seen, [])",
+        "waiting[at].setdefault(next(iter(waiting[at]), seen), [])",
+    ),
+    Row("proof: it may take for ever", _PROOF, "arch, change, Effort(MAX_STEPS)):", "arch, change, Effort(MAX_STEPS << 20)):"),
     Row("proof: foreign architectures are not looked at", _PROOF, """    yield foreign, change("", FOREIGN)\n""", ""),
     Row("proof: x32 is not looked at", _PROOF, """        yield from _at(here, x32, change("", FOREIGN))\n""", ""),
     Row("proof: unknown numbers are not looked at", _PROOF, """    yield from _at(here, unnamed, change("", UNKNOWN))\n""", ""),

@@ -13,6 +13,10 @@ RET_K: Final = 0x06
 
 MAX_INSTRUCTIONS: Final = 4096
 """BPF_MAXINSNS: the kernel takes no longer filter."""
+MAX_STACKED_INSTRUCTIONS: Final = 32768
+"""MAX_INSNS_PER_PATH in kernel/seccomp.c: what all filters of a thread may have together, in the kernel's own form of them."""
+STACKED_PENALTY: Final = 4
+"""What each filter below the newest one costs beside its length. kernel/seccomp.c, seccomp_attach_filter."""
 INSTRUCTION_BYTES: Final = 8
 """struct sock_filter: u16 code, u8 jt, u8 jf, u32 k."""
 

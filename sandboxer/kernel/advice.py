@@ -168,8 +168,9 @@ _FILTER: Rows = {
     ),
     "EACCES": ("a filter needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
     "ENOMEM": (
-        "all filters of a process together may have 32768 instructions; the ones around us count",
-        "use fewer `restrict` layers",
+        "all filters of a process together may have 32768 instructions, in the kernel's form of them; those of the plan fit, "
+        "so the ones around us are too many, or net.core.bpf_jit_harden makes all of them longer",
+        "use fewer `restrict` layers, or start it from a process with fewer filters",
     ),
     "EBUSY": ("the process has a filter with a listener already", "drop one of the two"),
     "EFAULT": ("the filter could not be read", _OURS),

@@ -74,6 +74,56 @@ def check_regions() -> None:
         assert all(tuple(part.point()[:2]) in seen(part) for part in outside)
 
 
+def check_united() -> None:
+    """What becomes of regions that are joined holds the same points; and what cannot be one test stays apart."""
+    every = list(itertools.product(range(8), range(8)))
+
+    def seen(region: Region) -> list[tuple[int, int]]:
+        tests = region.tests()
+        return [p for p in every if all(any(a <= p[i] & m <= b for a, b in r) for i, m, r in tests)]
+
+    def some(*tests: tuple[int, int, bits.Ranges]) -> Region:
+        found = bits.within(Region(), tests)
+        assert found is not None
+        return found
+
+    low, high, odd = (0, 7, ((0, 2),)), (0, 7, ((3, 7),)), (0, 1, ((1, 1),))
+    corners = [some(low, (1, 7, ((0, 3),))), some(high, (1, 7, ((4, 7),)))]
+    masks = [some((0, 6, ((0, 0),))), some((0, 7, ((4, 5), (7, 7))))]
+    flags = [some((0, 7, ((0, 4),)), odd), some((0, 7, ((5, 6),)), (0, 5, ((4, 4),)))]
+    thirds = [some((0, 6, ((2, 6),)), odd), some((0, 6, ((2, 6),)), (0, 1, ((0, 0),)))]
+    row = some((1, 4, ((0, 0),)))
+    line = [region for part in (low, high) if (region := row.narrowed(*part)) is not None]
+    for regions, count in ((corners, 2), (masks, 2), (flags, 2), (thirds, 2), (line, 1), (line[:1], 1)):
+        found = bits.united(regions)
+        assert len(found) <= count
+        assert sorted(p for region in found for p in seen(region)) == sorted(p for region in regions for p in seen(region))
+    assert sorted(seen(bits.united(line)[0])) == [(a, b) for a in range(8) for b in range(4)]
+    region = Region(effort=bits.Effort(3))
+    raises(bits.Exhausted, lambda: [region.narrowed(0, 7, ((1, 2),)) for _ in range(4)])
+
+
+def check_wide() -> None:
+    """Tests on a part of what a wider test knows, one after the other, against trying out."""
+    lists: list[tuple[int, bits.Ranges]] = [
+        (15, ((1, 1), (4, 6), (9, 9), (13, 14))),
+        (15, ((2, 9),)),
+        (12, ((4, 8),)),
+        (6, ((2, 4),)),
+        (9, ((1, 8),)),
+        (5, ((1, 4),)),
+        (3, ((0, 0), (2, 3))),
+        (8, ((8, 8),)),
+        (7, ((3, 5),)),
+        (1, ((1, 1),)),
+    ]
+    for tests in itertools.permutations(lists, 3):
+        region = bits.within(Region(), [(0, *test) for test in tests])
+        wanted = {v for v in SMALL if all(any(a <= v & m <= b for a, b in r) for m, r in tests)}
+        left = {v for v in SMALL if all(any(a <= v & m <= b for a, b in r) for _, m, r in region.tests())} if region else set()
+        assert left == wanted, tests
+
+
 def _points(cases: algebra.Cases) -> set[tuple[int, int]]:
     """Where cases of socket hold, by their own ranges and not by `matches`."""
     at = {"family": 0, "type": 1}

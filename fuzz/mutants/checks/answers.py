@@ -76,6 +76,28 @@ def check_groups() -> None:
     assert _said(GRANTED + '"@one"]', NEW, 39, one='allow: ["@two", bpf]', two='allow: ["@one", getpid]') == ALLOW
 
 
+SOMETIMES = """
+allow: [execve, exit_group]
+errno:
+  ENOSYS: [{bpf: {}, when: {kernel: '<5.8'}}, {"@ring": {}, when: {arch: aarch64}}]
+  EACCES: [{bpf: {}, when: {kernel: '>=5.8'}}]
+"""
+
+
+def check_answers() -> None:
+    """Answers count where their conditions hold, and two of them only where they never meet."""
+    for there, number, errno in ((OLD, 321, 38), (NEW, 321, 13), (NEW, 425, 1), (ARM_NEW, 425, 38), (ARM_NEW, 280, 13)):
+        assert _said(SOMETIMES, there, number, ring="allow: [io_uring_setup]") == 0x50000 | errno, (there, number)
+    undecided = meaning(SOMETIMES, ring="allow: [io_uring_setup]")
+    assert [undecided.errno_of(call) for call in ("bpf", "io_uring_setup")] == [1, 1]
+    meeting = (
+        f"{MINIMAL}\nerrno: {{EIO: [{{bpf: {{}}, when: {{arch: x86_64}}}}], EACCES: [{{bpf: {{}}, when: {{kernel: '<6.0'}}}}]}}"
+    )
+    assert "two things" in raises(ProfileError, lambda: meaning(meeting))
+    many = "".join(f", {{socket: {{family: {at}}}}}" for at in range(257))
+    assert "too many rules about socket" in raises(ProfileError, lambda: meaning(f"{MINIMAL[:-1]}{many}]"))
+
+
 def check_refusals() -> None:
     """What contradicts itself, or could not start anything, is refused; what only looks so is not."""
     both = f"{MINIMAL}\ndeny: [{{bpf: {{cmd: {{le: 5}}}}, errno: EIO%s}}, {{bpf: {{cmd: {{ge: %d}}}}, errno: EACCES%s}}]"

@@ -7,15 +7,45 @@ import itertools
 from fuzz.mutants.checks.algebra import ENDS, SMALL, held
 from fuzz.mutants.checks.filters import NATIVE
 from fuzz.mutants.checks.ground import ALLOW, ENOSYS, EPERM, KILL, MINIMAL, WORD, raises, rule
+from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
+from sandboxer.controls.seccomp.compiler.program import Instruction, decode, loaded_length, stacked_length
 from sandboxer.controls.seccomp.libseccomp.backend import alternatives, denied_rules, granted_rules
 from sandboxer.controls.seccomp.libseccomp.blocks import comparisons
 from sandboxer.controls.seccomp.libseccomp.closing import closing_filter, unnamed_ranges
 from sandboxer.controls.seccomp.rules import Situation
+from sandboxer.controls.seccomp.stack import compile_stack
 from sandboxer.errors import ProfileError
 from sandboxer.verify.simulate import Call, run_filter
 from tests.controls.seccomp.filters import meaning
+
+
+def check_lengths() -> None:
+    """What the kernel counts: net/core/filter.c, and 4 for each filter that is not the newest."""
+    steps = [
+        (0x20, 0, 0, 4),
+        (0x15, 0, 4, 0xC000003E),
+        (0x45, 0, 3, 6),
+        (0x25, 1, 2, 6),
+        (0x35, 0, 1, 6),
+        (6, 0, 0, 0),
+        (6, 0, 0, 1),
+    ]
+    counted = tuple(Instruction(*step) for step in steps)
+    assert loaded_length(counted) == 3 + 1 + 2 + 2 + 2 + 1 + 2 + 2
+    assert [stacked_length([counted] * count) for count in (0, 1, 3)] == [0, 15, 53]
+    here = meaning(MINIMAL).at(Situation())
+    limit = bpf.MAX_STACKED_INSTRUCTIONS
+    for is_watched in (False, True):
+        made = compile_stack(here, "x86_64", is_watched=is_watched)
+        try:
+            bpf.MAX_STACKED_INSTRUCTIONS = stacked_length(decode(item.program) for item in made)  # type: ignore[misc]
+            assert compile_stack(here, "x86_64", is_watched=is_watched) == made
+            bpf.MAX_STACKED_INSTRUCTIONS -= 1  # type: ignore[misc]
+            assert "together" in raises(ProfileError, lambda: compile_stack(here, "x86_64", is_watched=is_watched))  # noqa: B023
+        finally:
+            bpf.MAX_STACKED_INSTRUCTIONS = limit  # type: ignore[misc]
 
 
 def check_closing() -> None:

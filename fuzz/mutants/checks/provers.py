@@ -101,6 +101,11 @@ def check_proof() -> None:
         raises(reference.TooManyParts, lambda: proof.find_difference(here, "x86_64", [program]))
     finally:
         reference.MAX_PARTS = limit
+    steps, proof.MAX_STEPS = proof.MAX_STEPS, 100
+    try:
+        raises(reference.TooManyParts, lambda: proof.find_difference(here, "x86_64", [program]))
+    finally:
+        proof.MAX_STEPS = steps
     right = stack.emit
     stack.emit = lambda diagram, weigh=None: (*right(diagram, weigh)[:-1], Instruction(6, 0, 0, 0x50007))
     try:
@@ -133,6 +138,15 @@ def check_walk() -> None:
     found = {answer: region for region, answer in proof.walk(upper, Region())}
     assert found[1].witness(2) >> 32 == 5
     assert found[2].witness(2) >> 32 != 5
+    meeting = [(0x20, 0, 0, 0), (0x15, 1, 0, 5), (0x20, 0, 0, 4), (0x15, 0, 1, 7), (6, 0, 0, 1), (6, 0, 0, 2)]
+    ways = [(answer, sorted(region.tests())) for region, answer in proof.walk(tuple(map(Instruction._make, meeting)), Region())]
+    assert sorted(ways) == [
+        (1, [(-2, WORD, ((7, 7),)), (-1, WORD, ((0, 4), (6, WORD)))]),
+        (2, [(-2, WORD, ((0, 6), (8, WORD))), (-1, WORD, ((0, 4), (6, WORD)))]),
+        (2, [(-1, WORD, ((5, 5),))]),
+    ]
+    both = [(0x20, 0, 0, 16), (0x35, 0, 1, 9), (0x15, 0, 0, 10), (6, 0, 0, 1)]
+    assert [region.ranges(0, WORD) for region, _ in proof.walk(tuple(map(Instruction._make, both)), Region())] == [((0, WORD),)]
     chosen = [
         next(answer for _, answer in proof.walk_stack([(Instruction(6, 0, 0, value),) for value in stack], Region()))
         for stack in ((EPERM, ENOSYS), (ENOSYS, EPERM), (ALLOW, EPERM), (KILL, 0), (0, KILL), (LOG, ALLOW), ())

@@ -18,6 +18,7 @@ def check_bpf() -> None:
     """linux/bpf_common.h, linux/seccomp.h, linux/audit.h."""
     assert (bpf.LD_W_ABS, bpf.JMP_JA, bpf.JMP_JEQ_K, bpf.JMP_JGT_K, bpf.JMP_JGE_K, bpf.JMP_JSET_K) == (32, 5, 21, 37, 53, 69)
     assert (bpf.ALU_AND_K, bpf.RET_K, bpf.MAX_INSTRUCTIONS, bpf.INSTRUCTION_BYTES) == (84, 6, 4096, 8)
+    assert (bpf.MAX_STACKED_INSTRUCTIONS, bpf.STACKED_PENALTY) == (32768, 4)
     assert (bpf.DATA_NR, bpf.DATA_ARCH, bpf.DATA_ARGS) == (0, 4, 16)
     assert (bpf.RET_KILL_PROCESS, bpf.RET_KILL_THREAD, bpf.RET_TRAP, bpf.RET_ERRNO) == (KILL, 0, 0x30000, 0x50000)
     assert (bpf.RET_USER_NOTIF, bpf.RET_TRACE, bpf.RET_LOG, bpf.RET_ALLOW) == (0x7FC00000, 0x7FF00000, LOG, ALLOW)

@@ -6,11 +6,15 @@ walls of their own. What the kernel would throw away of an argument never decide
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
 from sandboxer.controls.parse import boolean, name_in, one
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.seccomp import sentences
+from sandboxer.controls.seccomp.bits import Exhausted
 from sandboxer.controls.seccomp.findings import find_findings
 from sandboxer.controls.seccomp.grammar import parse_answers, parse_denies, parse_errno, parse_frequency, parse_grants
 from sandboxer.controls.seccomp.meaning import NAME, Settings
@@ -18,9 +22,10 @@ from sandboxer.controls.seccomp.meaning import understand as find_meaning
 from sandboxer.controls.seccomp.rules import ARCHITECTURES, Count, Situation
 from sandboxer.controls.seccomp.stack import Filter, compile_stack
 from sandboxer.controls.seccomp.words import say_rule
-from sandboxer.errors import HostError, InternalError, Problem
+from sandboxer.errors import HostError, InternalError, Problem, ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.op import U32, Blob, LoadFilter, LoadWatchedFilter
+from sandboxer.model.place import Place, built_in
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.report import Line, Status
@@ -74,9 +79,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "errno",
         Merge.GRANT,
-        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": {"type": "list", "schema": {"type": "string"}}},
+        {"type": "dict", "keysrules": {"type": "string"}, "valuesrules": _RULES},
         parse_answers,
-        "what refused calls answer, where that is not default_errno: {ENOSYS: [clone3]}",
+        "what refused calls answer, where that is not default_errno: {ENOSYS: [clone3, {bpf: {}, when: {arch: x86_64}}]}",
         "ENOSYS for clone3",
     ),
     Field(
@@ -139,13 +144,28 @@ def _typed(value: object) -> Settings:
 
 def understand(section: Section, scope: Scope) -> Settings:
     """The walls and answers that a section, and the layers over it, mean. Raises ProfileError."""
-    return find_meaning(section, scope)
+    places = [item.place for items in section.said.values() for item in items]
+    with _comparing(min(places, default=built_in(NAME))):
+        return find_meaning(section, scope)
+
+
+@contextmanager
+def _comparing(place: Place) -> Iterator[None]:
+    """Say where rules cannot be compared with each other, because it would take for ever. Raises ProfileError."""
+    try:
+        yield
+    except Exhausted as error:
+        what = "the rules of this section are too many to be compared with each other"
+        why = "of one call too many combinations of masks or arguments would have to be looked at"
+        attempt = "fewer rules that look at one argument under different masks, or lists of values under one mask only"
+        raise ProfileError(Problem(what, where=place, why=why, attempt=attempt)) from error
 
 
 def traits(settings: object) -> frozenset[Trait]:
     """Whether the job can reach keyrings, which come along from the caller and are in no namespace."""
     mine = _typed(settings)
-    return frozenset({Trait.USES_KEYRINGS} if any(mine.passes_some(call) for call in _KEY_CALLS) else ())
+    with _comparing(mine.walls[0].place):
+        return frozenset({Trait.USES_KEYRINGS} if any(mine.passes_some(call) for call in _KEY_CALLS) else ())
 
 
 def mentions(settings: object) -> frozenset[str]:
@@ -192,7 +212,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if mine.log and "log" in scene.host.seccomp_actions:
         flags |= bpf.FILTER_FLAG_LOG
     steps = tuple(Step(_load(item, flags, scene.host), Stage.FILTER, NAME, item.place) for item in filters)
-    return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_findings(here)))
+    with _comparing(mine.walls[0].place):
+        return Lowered(steps=steps, lines=(_line(here, filters, scene.host.arch), *find_findings(here)))
 
 
 def _load(item: Filter, flags: int, host: Host) -> LoadFilter | LoadWatchedFilter:
@@ -219,9 +240,13 @@ def _line(settings: Settings, filters: tuple[Filter, ...], arch: str) -> Line:
 
 def explain(settings: object) -> tuple[str, ...]:
     """What the section means, in sentences."""
-    return sentences.explain(_typed(settings))
+    mine = _typed(settings)
+    with _comparing(mine.walls[0].place):
+        return sentences.explain(mine)
 
 
 def widens(old: object, new: object) -> tuple[str, ...]:
     """What `new` allows that `old` does not, in sentences."""
-    return sentences.widens(_typed(old), _typed(new))
+    mine = _typed(new)
+    with _comparing(mine.walls[0].place):
+        return sentences.widens(_typed(old), mine)

@@ -7,12 +7,12 @@ is left. Two tests under one mask are an intersection of ranges; tests under sev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 Ranges = tuple[tuple[int, int], ...]
 """Disjoint ranges, both ends included, sorted."""
-Key = tuple[int, int]
-"""What a test looks at: (index of the argument, mask). A number or an architecture has an index below zero."""
 
 FULL = (1 << 64) - 1
 
@@ -67,70 +67,29 @@ def complement(ranges: Ranges, mask: int) -> Ranges:
     return normal(found, mask)
 
 
+def _reached(ranges: Ranges, value: int) -> int:
+    """The number of the first range that does not end before a value; that of all ranges if there is none."""
+    at = bisect_left(ranges, (value + 1,))
+    return at - 1 if at and ranges[at - 1][1] >= value else at
+
+
+def touching(ranges: Ranges, low: int, high: int) -> Ranges:
+    """Those of the ranges that have a value from low to high, as they are."""
+    return ranges[_reached(ranges, low) : bisect_left(ranges, (high + 1,))]
+
+
 def intersection(one: Ranges, other: Ranges) -> Ranges:
-    """The values in both, where both are normal under one mask."""
-    found = []
-    i = j = 0
-    while i < len(one) and j < len(other):
-        low, high = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
-        if low <= high:
-            found.append((low, high))
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
+    """The values in both, where both are normal under one mask. Fast where one of them is short."""
+    few, many = (one, other) if len(one) < len(other) else (other, one)
+    found: list[tuple[int, int]] = []
+    for low, high in few:
+        both = touching(many, low, high)
+        if both:
+            first = len(found)
+            found += both
+            found[first] = (max(low, found[first][0]), found[first][1])
+            found[-1] = (found[-1][0], min(high, found[-1][1]))
     return tuple(found)
-
-
-def _first_value(choices: list[tuple[int, int, int]]) -> int | None:
-    """A value that lies under each (mask, low, high) between low and high; None if there is none.
-
-    A range of one value settles its bits. What is left is decided from the highest bit on: a bit decides for each choice whether
-    the value still runs along its low and its high end.
-    """
-    fixed = settled = 0
-    for mask, low, high in choices:
-        if low == high:
-            fixed, settled = fixed | mask, settled | low
-    open_choices = []
-    for mask, low, high in choices:
-        if mask & ~fixed:
-            open_choices.append((mask, low, high))
-        elif not low <= settled & mask <= high:
-            return None
-    taken, lowest = fixed, settled
-    for mask, low, _ in open_choices:
-        if mask & taken:
-            break
-        taken, lowest = taken | mask, lowest | low
-    else:
-        return lowest  # no bit is in two of them
-    masks = [mask for mask, _, _ in open_choices]
-    top = max(masks).bit_length()
-    dead: set[tuple[int, tuple[tuple[bool, bool], ...]]] = set()
-
-    def find(at: int, edges: tuple[tuple[bool, bool], ...], value: int) -> int | None:
-        if at < 0:
-            return value
-        if (at, edges) in dead:
-            return None
-        bit = 1 << at
-        wanted_bits = (settled & bit,) if fixed & bit or not any(mask & bit for mask in masks) else (0, bit)
-        for wanted in wanted_bits:
-            following = []
-            for (mask, low, high), (on_low, on_high) in zip(open_choices, edges, strict=True):
-                seen = wanted & mask
-                if (on_low and seen < low & bit) or (on_high and seen > high & bit):
-                    break
-                following.append((on_low and seen == low & bit, on_high and seen == high & bit))
-            else:
-                found = find(at - 1, tuple(following), value | wanted)
-                if found is not None:
-                    return found
-        dead.add((at, edges))
-        return None
-
-    return find(top - 1, ((True, True),) * len(open_choices), settled)
 
 
 def _together(masks: Iterable[int]) -> list[list[int]]:
@@ -146,73 +105,184 @@ def _together(masks: Iterable[int]) -> list[list[int]]:
     return [members for _, members in groups]
 
 
-def find_value(tests: Mapping[int, Ranges]) -> int | None:
-    """A value that passes every test (mask -> ranges, normal under it), or None if there is none."""
+class Exhausted(Exception):
+    """A question would take more steps than it was given."""
+
+
+class Effort:
+    """The steps that a question may still take: a bound that is the same on every machine."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int = 1 << 20) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take some steps. Raises Exhausted."""
+        self.left -= steps
+        if self.left < 0:
+            raise Exhausted
+
+
+def find_value(tests: Mapping[int, Ranges], effort: Effort | None = None) -> int | None:
+    """A value that passes every test (mask -> ranges, normal under it), or None if there is none. Raises Exhausted."""
     found = 0
     for masks in _together(tests):
-        value = _value_under({mask: tests[mask] for mask in masks})
+        value = _value_under({mask: tests[mask] for mask in masks}, effort or Effort())
         if value is None:
             return None
         found |= value
     return found
 
 
-def _value_under(tests: Mapping[int, Ranges]) -> int | None:
-    if not all(tests.values()):
-        return None
-    if len(tests) == 1:
-        return next(iter(tests.values()))[0][0]
-    ordered = sorted(tests.items(), key=lambda item: len(item[1]))
+def _value_under(tests: Mapping[int, Ranges], effort: Effort) -> int | None:
+    """The same where masks overlap: bit by bit from the highest, and no further where all tests have failed or passed."""
+    dead: set[tuple[int, ...]] = set()
 
-    def choose(at: int, chosen: list[tuple[int, int, int]]) -> int | None:
-        for low, high in ordered[at][1]:
-            picked = [*chosen, (ordered[at][0], low, high)]
-            value = _first_value(picked)
-            if value is not None and at + 1 < len(ordered):
-                value = choose(at + 1, picked)
-            if value is not None:
-                return value
+    def find(value: int, free: int, masks: Sequence[int]) -> int | None:
+        """A value with these bits where they are not `free`. masks: of the tests that are not settled by the bit before."""
+        effort.spend(len(masks))
+        still: list[int] = []
+        least, seen, is_apart = value, 0, True
+        for mask in masks:
+            low, high = value & mask, value & mask | free & mask
+            ranges = tests[mask]
+            at = _reached(ranges, low)
+            if at == len(ranges) or ranges[at][0] > high:
+                return None
+            if ranges[at][0] > low or ranges[at][1] < high:
+                still.append(mask)
+                is_apart = is_apart and not seen & free & mask
+                least, seen = least | max(low, ranges[at][0]), seen | mask
+        if is_apart:
+            return least
+        key = (free, *(word for mask in still for word in (mask, value & mask)))
+        if key in dead:
+            return None
+        bit = 1 << (seen & free).bit_length() - 1
+        for wanted in (0, bit):
+            found = find(value | wanted, free & (bit - 1), still)
+            if found is not None:
+                return found
+        dead.add(key)
         return None
 
-    return choose(0, [])
+    return find(0, FULL, tuple(tests))
+
+
+def _among(wide: int, low: int, high: int, mask: int, ranges: Ranges) -> Ranges | None:
+    """The values under a wide mask from low to high of which the bits under a narrower one are in these ranges.
+
+    None where the narrow value does not grow with the wide one: where a bit that it does not see is above one that it sees.
+    """
+    varying = wide & ((1 << (low ^ high).bit_length()) - 1)
+    seen, unseen = varying & mask, varying & ~mask
+    if seen and unseen > seen & -seen:
+        return None
+    fixed, first, last = low & ~varying, low & mask, high & mask
+    found = []
+    for begin, end in touching(ranges, first, last):
+        found.append(
+            (low if begin <= first else fixed | begin & varying, high if end >= last else fixed | end & varying | unseen)
+        )
+    return tuple(found)
+
+
+def _absorbed(wide: int, known: Ranges, mask: int, ranges: Ranges) -> tuple[Ranges, bool]:
+    """What is left of ranges under a wide mask by a test under a narrower one, and whether that says all of the test."""
+    whole = _among(wide, known[0][0], known[-1][1], mask, ranges)
+    if whole is not None:
+        return intersection(known, whole), True
+    found: list[tuple[int, int]] = []
+    says_all = True
+    for low, high in known:
+        part = _among(wide, low, high, mask, ranges)
+        says_all = says_all and part is not None
+        found += ((low, high),) if part is None else part
+    return tuple(found), says_all
+
+
+def _settled(tests: dict[int, Ranges], mask: int, effort: Effort) -> bool:
+    """Say tests on one argument by those under wider masks where these can, after the one under `mask` has changed.
+
+    False if nothing is left, as far as that shows here.
+    """
+    changed = [mask]
+    while changed:
+        at = changed.pop()
+        for other in tuple(tests):
+            if at not in tests:
+                break
+            wide, narrow = (other, at) if not at & ~other else (at, other)
+            if wide == narrow or narrow & ~wide:
+                continue
+            effort.spend(len(tests[wide]))
+            left, says_all = _absorbed(wide, tests[wide], narrow, tests[narrow])
+            if not left:
+                return False
+            if left != tests[wide] and wide not in changed:
+                changed.append(wide)
+            tests[wide] = left
+            if says_all:
+                del tests[narrow]
+    return True
 
 
 class Region:
-    """The calls that pass a set of tests; never empty. Immutable."""
+    """The calls that pass a set of tests; never empty. Immutable, but for the effort that what is made of it shares with it."""
 
-    __slots__ = ("_tests",)
+    __slots__ = ("_effort", "_values", "by_index")
 
-    def __init__(self, tests: Mapping[Key, Ranges] | None = None) -> None:
-        self._tests: Mapping[Key, Ranges] = tests or {}
+    def __init__(self, *, effort: Effort | None = None) -> None:
+        self.by_index: Mapping[int, Mapping[int, Ranges]] = {}  # argument -> mask -> ranges
+        self._values: Mapping[int, int] = {}  # argument -> a value that passes these
+        self._effort = effort or Effort()
 
     def narrowed(self, index: int, mask: int, ranges: Ranges) -> Region | None:
-        """What is left where `value & mask` is in the ranges too; None if nothing is."""
-        known = self._tests.get((index, mask))
+        """What is left where `value & mask` is in the ranges too; None if nothing is. Raises Exhausted.
+
+        What can be said by a test under a wider mask is said by that: so a list of values, and tests on the halves of what was in
+        it, stay one list, and are not solved anew with each of them.
+        """
+        tests = dict(self.by_index.get(index, {}))
+        known = tests.get(mask)
         left = ranges if known is None else intersection(known, ranges)
+        self._effort.spend(1 + len(left) // 8)
         if not left:
             return None
         if left == known:
             return self
-        made = Region({**self._tests, (index, mask): left})
-        masks = (other for at, other in made._tests if at == index)
-        touching = next(group for group in _together(masks) if mask in group)
-        if len(touching) > 1 and _value_under({other: made._tests[index, other] for other in touching}) is None:
+        tests[mask] = left
+        if len(tests) > 1 and not _settled(tests, mask, self._effort):
             return None
+        known_value = self._values.get(index, 0)
+        value: int | None = known_value
+        if not touching(left, known_value & mask, known_value & mask):  # what passed the other tests may pass this one too
+            value = find_value(tests, self._effort)
+        return None if value is None else self._with(index, tests, value)
+
+    def _with(self, index: int, tests: Mapping[int, Ranges], value: int) -> Region:
+        """The region with other tests on one argument, and a value that passes them."""
+        made = Region(effort=self._effort)
+        made.by_index = {**self.by_index, index: tests}
+        made._values = {**self._values, index: value}
         return made
 
+    def with_test(self, index: int, mask: int, ranges: Ranges) -> Region:
+        """The region with a wider test in place of the one that it has under this mask."""
+        return self._with(index, {**self.by_index[index], mask: ranges}, self._values[index])
+
     def ranges(self, index: int, mask: int) -> Ranges:
-        """What is known of `value & mask`, by the tests under this very mask."""
-        return self._tests.get((index, mask), ((0, mask),))
+        """What is known of `value & mask`, by the tests under this very mask; those that others say are not among them."""
+        return self.by_index.get(index, {}).get(mask, ((0, mask),))
 
     def tests(self) -> tuple[tuple[int, int, Ranges], ...]:
         """The tests (index, mask, ranges) that all calls in it pass, and no others do."""
-        return tuple((index, mask, ranges) for (index, mask), ranges in sorted(self._tests.items()))
+        return tuple((index, *test) for index, tests in sorted(self.by_index.items()) for test in sorted(tests.items()))
 
     def witness(self, index: int) -> int:
         """A value of this argument that passes the tests on it."""
-        found = find_value({mask: ranges for (at, mask), ranges in self._tests.items() if at == index})
-        assert found is not None  # a region is never empty
-        return found
+        return self._values.get(index, 0)
 
     def point(self) -> tuple[int, ...]:
         """Six arguments that pass all tests."""
@@ -231,9 +301,39 @@ def without(region: Region, tests: Iterable[tuple[int, int, Ranges]]) -> Iterato
         rest = rest.narrowed(index, mask, ranges)
 
 
+def split(region: Region, tests: Sequence[tuple[int, int, Ranges]]) -> tuple[Region | None, Sequence[Region]]:
+    """The part of a region in which all of the tests pass, and the disjoint parts in which not all do."""
+    inside = within(region, tests)
+    return (None, (region,)) if inside is None else (inside, tuple(without(region, tests)))
+
+
 def within(region: Region, tests: Iterable[tuple[int, int, Ranges]]) -> Region | None:
     """The part of a region in which all of the tests pass; None if there is none."""
     rest: Region | None = region
     for index, mask, ranges in tests:
         rest = rest.narrowed(index, mask, ranges) if rest is not None else None
     return rest
+
+
+def united(regions: Sequence[Region]) -> Sequence[Region]:
+    """The same calls, of regions that have none in common, in fewer regions: those that differ in one test only are one."""
+    if len(regions) < 2:
+        return regions
+    for index in sorted({index for region in regions for index in region.by_index}, reverse=True):
+        alike: dict[tuple[object, ...], list[Region]] = {}
+        for region in regions:
+            tests = region.by_index.get(index, {})
+            # What narrows a region hands on what it is not about as it is, so the same object tells what is equal.
+            others = sorted((at, id(rest)) for at, rest in region.by_index.items() if at != index)
+            narrower = sorted(tests.items(), reverse=True)[1:]
+            alike.setdefault((max(tests, default=0), *narrower, *others), []).append(region)
+        regions = [_joined(index, same) if len(same) > 1 else same[0] for same in alike.values()]
+    return regions
+
+
+def _joined(index: int, regions: Sequence[Region]) -> Region:
+    """Regions that differ in the test under the widest mask on this argument only, as one."""
+    first = regions[0]
+    mask = max(first.by_index[index])
+    ranges = normal(chain.from_iterable(region.ranges(index, mask) for region in regions), mask)
+    return first.with_test(index, mask, ranges)

@@ -44,13 +44,20 @@ def _tidy(call: str, cases: Iterable[Case]) -> Cases:
     known: list[frozenset[Condition]] = []
     for case in sorted(set(cases), key=lambda case: (len(case), case)):
         conditions = frozenset(case)
-        if any(wide <= conditions for wide in known) or (len(case) > 1 and not is_possible(call, case)):
+        if any(wide <= conditions for wide in known) or (len(case) > 1 and not _is_possible(call, case)):
             continue
         if len(kept) == MAX_CASES:  # here, and not at the end: of thousands, all pairs would be compared
             raise TooManyCases(f"more than {MAX_CASES} alternatives; a rule may have {MAX_CASES}")
         kept.append(case)
         known.append(conditions)
     return _merged(kept)
+
+
+def _is_possible(call: str, case: Case) -> bool:
+    try:
+        return is_possible(call, case)
+    except bits.Exhausted as error:
+        raise TooManyCases("more masks on one argument than can be looked at together") from error
 
 
 def _merged(cases: list[Case]) -> Cases:
@@ -83,7 +90,7 @@ def all_hold(call: str, *parts: Cases) -> Cases:
 
 def some_hold(call: str, *parts: Cases) -> Cases:
     """The disjunction. Raises TooManyCases."""
-    return _tidy(call, (case for part in parts for case in part))
+    return _tidy(call, _merged([case for part in parts for case in part]))  # values of a list are one condition, however many
 
 
 def none_holds(call: str, cases: Cases) -> Cases:

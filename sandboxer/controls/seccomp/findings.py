@@ -58,6 +58,15 @@ def repeated_rules(statements: tuple[Statement, ...]) -> Iterator[tuple[Place, s
                 yield item.place, show_rule(item.rule), min(other.place for other in others)
 
 
+def silent_refusals(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """Error numbers that no call ever answers, because all uses pass. A group counts as one, as it was written."""
+    silent: dict[tuple[Place, str], bool] = {}
+    for item in settings.refusals:
+        key = (item.place, f"@{item.group}" if item.group else item.call)
+        silent[key] = silent.get(key, True) and settings.passes_whole(item.call)
+    yield from sorted(key for key, is_silent in silent.items() if is_silent)
+
+
 def open_ways(wall: Wall, settings: Settings) -> Iterator[tuple[Place, str, str, Place]]:
     """(place of a deny, what stays allowed in words, the call that is left, its place): denies beside which another way is open.
 
@@ -94,6 +103,9 @@ def loose_denies(wall: Wall) -> Iterator[tuple[Place, str, str]]:
 def find_findings(settings: Settings) -> tuple[Line, ...]:
     """A line of the report for each rule that does nothing, and for each way that a deny leaves open."""
     lines = []
+    for place, subject in silent_refusals(settings):
+        why = "every use of it is allowed"
+        lines.append(Line(NAME, Status.UNUSED, f"the errno of {subject} is never answered", why=why, place=place))
     for wall in settings.walls:
         for place, subject in idle_denies(wall):
             why = f"{wall.name} allows nothing of it"

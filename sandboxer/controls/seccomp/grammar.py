@@ -4,8 +4,9 @@
     options = action: allow | log | errno | kill_process | kill_thread | trap | notify
             | errno: NAME
             | when: {arch: NAME or [NAME, ...], kernel: ">=5.8", capability: [CAP_...], no_capability: [CAP_...]}
+    answer  = name | "@group" | {name: {}, when: ...} | {"@group": {}, when: ...}
 
-`arguments` may be {} where a whole call has options.
+`arguments` may be {} where a whole call has options. The lists of `errno` are of answers.
 """
 
 from __future__ import annotations
@@ -234,17 +235,18 @@ def parse_errno(node: Node) -> int:
     return int(Errno[name])
 
 
-def _parse_subject(node: Node) -> str:
+def _parse_answer(number: int, node: Node) -> Answer:
+    """One item under an error number: a rule about a whole call or group, of whose options only `when` makes sense."""
     item = parse_rule(node)
     if isinstance(item, Rule) and not item.is_whole:
         fail(node, f"an answer is for every refused use of {item.call}", attempt=item.call)
-    if item.answer != NO_ANSWER or item.when != ALWAYS or (isinstance(item, Group) and item.but):
-        fail(node, "an answer is for a call or a group, without options")
-    return f"@{item.name}" if isinstance(item, Group) else item.call
+    if item.answer != NO_ANSWER or (isinstance(item, Group) and item.but):
+        fail(node, "an answer is for a call or a group, with `when` and no other options")
+    return Answer(number, f"@{item.name}" if isinstance(item, Group) else item.call, item.when)
 
 
 def parse_answers(node: Node) -> tuple[Said, ...]:
-    """The mapping of `errno`: {ENOSYS: [clone3, "@io-uring"]}."""
+    """The mapping of `errno`: {ENOSYS: [clone3, "@io-uring", {bpf: {}, when: {no_capability: CAP_BPF}}]}."""
     if not isinstance(node, Mapping):
         fail(node, f"expected a mapping of error numbers to lists of calls, found {kind_of(node)}", attempt="{ENOSYS: [clone3]}")
     said: list[Said] = []
@@ -259,7 +261,7 @@ def parse_answers(node: Node) -> tuple[Said, ...]:
             continue
         for item in value.items:
             try:
-                said.append(Said(Answer(number, _parse_subject(item)), item.place))
+                said.append(Said(_parse_answer(number, item), item.place))
             except ProfileError as error:
                 problems.extend(error.problems)
     if problems:

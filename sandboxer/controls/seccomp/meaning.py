@@ -17,6 +17,7 @@ from sandboxer.controls.parse import did_you_mean
 from sandboxer.controls.room import Scope
 from sandboxer.controls.seccomp.rules import (
     ALWAYS,
+    MAX_CASES,
     NO_ANSWER,
     Answer,
     Count,
@@ -47,6 +48,17 @@ class Statement:
     """One rule, where it was said, and the group that it came through, if any."""
 
     rule: Rule
+    place: Place
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What refused uses of a call answer where a condition holds; where that was said, and the group it came through, if any."""
+
+    call: str
+    errno: int
+    when: When
     place: Place
     group: str = ""
 
@@ -110,6 +122,7 @@ def _counting(statements: tuple[Statement, ...], situation: Situation) -> tuple[
 class Settings:
     """What the section means. `walls` begins with the profile's own; `answers` are pairs (call, errno), sorted.
 
+    refusals: what was said about answers; what of it has no condition, and what is built in, are the `answers`.
     frequency: calls and how often they are made, for the order in which a filter looks; empty: all alike.
     """
 
@@ -119,10 +132,13 @@ class Settings:
     backend: str
     log: bool
     frequency: tuple[Count, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
     def at(self, situation: Situation) -> Settings:
         """The settings with the rules that count there; nothing of it has a condition on host or capabilities any more."""
-        return replace(self, walls=tuple(wall.at(situation) for wall in self.walls))
+        refusals = tuple(replace(item, when=ALWAYS) for item in self.refusals if item.when.holds(situation))
+        walls = tuple(wall.at(situation) for wall in self.walls)
+        return replace(self, walls=walls, refusals=refusals, answers=_answers_of(refusals))
 
     def passes_whole(self, call: str) -> bool:
         """Every use of the call is allowed."""
@@ -137,6 +153,12 @@ class Settings:
         return dict(self.answers).get(call, self.default_errno)
 
 
+def _answers_of(refusals: Iterable[Refusal]) -> tuple[tuple[str, int], ...]:
+    """The pairs (call, errno) that count everywhere."""
+    said = {item.call: item.errno for item in refusals if item.when == ALWAYS}
+    return tuple(sorted({**BUILT_IN_ANSWERS, **said}.items()))
+
+
 @dataclass(slots=True)
 class _Expansion:
     """Takes groups apart: the statements and answers of one section and of every group that it names."""
@@ -144,7 +166,7 @@ class _Expansion:
     scope: Scope
     grants: list[Statement] = field(default_factory=list)
     denies: list[Statement] = field(default_factory=list)
-    answers: list[tuple[Answer, Place]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     entered: set[str] = field(default_factory=set)
     path: tuple[str, ...] = ()
@@ -162,7 +184,7 @@ class _Expansion:
         for item in section.said.get("deny", ()):
             self.denies += self._rules_of(item)
         for item in section.said.get("errno", ()):
-            self.answers += self._answers_of(item)
+            self.refusals += self._refusals_of(item, group)
 
     def _enter(self, name: str, place: Place) -> None:
         found = self._find(name, place)
@@ -188,7 +210,7 @@ class _Expansion:
                 rule = answered(item.rule, group.answer, group.when)
                 self.grants.append(Statement(rule, item.place, item.group))
         self.denies += inner.denies
-        self.answers += inner.answers
+        self.refusals += inner.refusals
         self._check_exceptions(group, place, {item.rule.call for item in inner.grants})
 
     def _check_exceptions(self, group: Group, place: Place, calls: set[str]) -> None:
@@ -229,15 +251,17 @@ class _Expansion:
                 if rule.call not in group.but:
                     yield answered(rule, group.answer, group.when)
 
-    def _answers_of(self, item: Said) -> Iterator[tuple[Answer, Place]]:
+    def _refusals_of(self, item: Said, group: str) -> Iterator[Refusal]:
+        """group: that of the section in which it stands."""
         answer = item.value
         if not isinstance(answer, Answer):
             raise InternalError(Problem(f"not an answer: {answer!r}", where=item.place))
         if not answer.subject.startswith("@"):
-            yield answer, item.place
+            yield Refusal(answer.subject, answer.errno, answer.when, item.place, group)
             return
-        for call in sorted({rule.call for rule in self._allowed_by(answer.subject[1:], item.place, frozenset())}):
-            yield Answer(answer.errno, call), item.place
+        name = answer.subject[1:]
+        for call in sorted({rule.call for rule in self._allowed_by(name, item.place, frozenset())}):
+            yield Refusal(call, answer.errno, answer.when, item.place, name)
 
 
 def _as_rule(item: Said) -> Rule:
@@ -261,15 +285,21 @@ def _place(section: Section, name: str) -> Place:
     return min(places) if places else built_in(name)
 
 
-def _joined_answers(found: Iterable[tuple[Answer, Place]], problems: list[Problem]) -> tuple[tuple[str, int], ...]:
-    first: dict[str, tuple[int, Place]] = {}
-    for answer, place in sorted(found, key=lambda pair: pair[1]):
-        known = first.setdefault(answer.subject, (answer.errno, place))
-        if known[0] != answer.errno:
-            names = f"{Errno(answer.errno).name} here and {Errno(known[0]).name} in {known[1].show()}"
-            problems.append(Problem(f"{answer.subject} would answer two things", where=place, why=names))
-    explicit = {call: number for call, (number, _) in first.items()}
-    return tuple(sorted({**BUILT_IN_ANSWERS, **explicit}.items()))
+def _check_refusals(found: Iterable[Refusal]) -> Iterator[Problem]:
+    """Two error numbers for one call that can both count, at the later place of each."""
+    known: dict[str, list[Refusal]] = {}
+    for item in found:
+        others = known.setdefault(item.call, [])
+        rival = next((other for other in others if other.errno != item.errno and _can_meet(other.when, item.when)), None)
+        if rival is not None:
+            yield _two_things(item.call, (item.errno, item.place), (rival.errno, rival.place))
+        others.append(item)
+
+
+def _two_things(call: str, one: tuple[int, Place], other: tuple[int, Place], attempt: str = "") -> Problem:
+    """A call with two error numbers, each with the place where it was said."""
+    why = f"{Errno(one[0]).name} here and {Errno(other[0]).name} in {other[1].show()}"
+    return Problem(f"{call} would answer two things", where=one[1], why=why, attempt=attempt)
 
 
 def _can_meet(one: When, other: When) -> bool:
@@ -280,17 +310,29 @@ def _can_meet(one: When, other: When) -> bool:
     return arches and since < below and not (one.held | other.held) & (one.unheld | other.unheld)
 
 
+def _check_cases(wall: Wall) -> Iterator[Problem]:
+    """Calls with more cases than can be compared with each other in reasonable time."""
+    for name, statements in (("allow", wall.grants or ()), ("deny", wall.denies)):
+        counts: dict[str, int] = {}
+        for item in sorted(statements, key=lambda item: item.place):
+            before = counts.get(item.rule.call, 0)
+            counts[item.rule.call] = before + len(item.rule.cases)
+            if before <= MAX_CASES < counts[item.rule.call]:
+                what = f"there are too many rules about {item.rule.call} in `{name}`"
+                why = f"together they may have {MAX_CASES} cases; a list of values in one rule is one"
+                yield Problem(
+                    what, where=item.place, why=why, attempt=f"{{{item.rule.call}: {{argument: {{in: [value, ...]}}}}}}"
+                )
+
+
 def _check_errnos(wall: Wall) -> Iterator[Problem]:
     """Two denies that say different error numbers for one use of a call."""
     spoken = [item for item in wall.denies if item.rule.answer != NO_ANSWER and action_of(item.rule.answer) == bpf.RET_ERRNO]
     for one, other in combinations(sorted(spoken, key=lambda item: item.place), 2):
         a, b = one.rule, other.rule
         if a.answer != b.answer and _can_meet(a.when, b.when) and overlaps(a, b):
-            here, there = (Errno(rule.answer & bpf.RET_DATA).name for rule in (b, a))
-            why = f"{here} here and {there} in {one.place.show()}"
-            yield Problem(
-                f"{b.call} would answer two things", where=other.place, why=why, attempt="one of the two, or uses that differ"
-            )
+            here, there = ((rule.answer & bpf.RET_DATA, item.place) for rule, item in ((b, other), (a, one)))
+            yield _two_things(b.call, here, there, "one of the two, or uses that differ")
 
 
 def _strict(wall: Wall) -> Wall:
@@ -321,7 +363,7 @@ def _check_launch(walls: tuple[Wall, ...]) -> Iterator[Problem]:
 def understand(section: Section, scope: Scope) -> Settings:
     """The walls and answers that a section and the layers over it mean. Raises ProfileError with everything that is wrong."""
     problems: list[Problem] = []
-    answers: list[tuple[Answer, Place]] = []
+    refusals: list[Refusal] = []
     walls: list[Wall] = []
     said_layers = ((layer.name, layer.place, layer.sections[NAME]) for layer in scope.layers if NAME in layer.sections)
     layers = sorted(said_layers, key=lambda item: item[:2])
@@ -331,11 +373,13 @@ def understand(section: Section, scope: Scope) -> Settings:
         expansion.take(said)
         is_open = bool(walls) and "allow" not in said.said
         wall = Wall(name, place, None if is_open else _once(expansion.grants), _once(expansion.denies))
-        problems += _check_errnos(wall)
+        too_many = tuple(_check_cases(wall))
+        problems += too_many or _check_errnos(wall)
         walls.append(_strict(wall) if is_strict or said.values("strict") == (True,) else wall)
-        answers += expansion.answers
+        refusals += expansion.refusals
         problems += expansion.problems
-    joined = _joined_answers(answers, problems)
+    refusals.sort(key=lambda item: (item.place, item.call))
+    problems += _check_refusals(refusals)
     if not problems:
         problems += _check_launch(tuple(walls))
     if problems:
@@ -343,9 +387,10 @@ def understand(section: Section, scope: Scope) -> Settings:
     default, backend, log = section.one("default_errno"), section.one("backend"), section.one("log")
     return Settings(
         walls=tuple(walls),
-        answers=joined,
+        answers=_answers_of(refusals),
         default_errno=default.value if default and isinstance(default.value, int) else int(Errno.EPERM),
         backend=str(backend.value) if backend else "own",
         log=bool(log and log.value) or any(said.values("log") == (True,) for _, _, said in layers),
         frequency=tuple(sorted(item for item in section.values("frequency") if isinstance(item, Count))),
+        refusals=tuple(refusals),
     )

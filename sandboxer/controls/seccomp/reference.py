@@ -90,9 +90,9 @@ def _first_answers(
     left = [region]
     for case, call, answer in ordered:
         tests = tests_of(call, case, arch)
-        inside = (bits.within(part, tests) for part in left)
-        yield from ((part, answer) for part in inside if part is not None)
-        left = [smaller for part in left for smaller in bits.without(part, tests)]
+        halves = [bits.split(part, tests) for part in left]
+        yield from ((inside, answer) for inside, _ in halves if inside is not None)
+        left = [smaller for _, outside in halves for smaller in outside]
         if len(left) > MAX_PARTS:
             raise TooManyParts(call)
         if not left:

@@ -22,6 +22,7 @@ CALLS: frozenset[str] = frozenset().union(*(NUMBERS[arch] for arch in ARCHITECTU
 """Every call that one of our architectures has. What only 32-bit x86 has is foreign everywhere and never reached."""
 
 MAX_CASES = 256
+"""Of a rule, and of all rules about a call in one list. Cases are compared with each other: to prove, to find idle ones."""
 NO_ANSWER = -1
 """A rule that says nothing of its own: an allowed call passes, a refused one answers what the policy says for the call."""
 
@@ -133,13 +134,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a refused call says: `subject` is a call, or `@name` for every call that a group allows."""
+    """What a refused call says where a condition holds: `subject` is a call, or `@name` for every call that a group allows."""
 
     errno: int
     subject: str
+    when: When = ALWAYS
 
     def __str__(self) -> str:
-        return f"{Errno(self.errno).name}: {self.subject}"
+        from sandboxer.controls.seccomp.words import show_options
+
+        return f"{Errno(self.errno).name}: {self.subject}{show_options(NO_ANSWER, self.when)}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -217,7 +221,7 @@ def _parts_outside(region: Region, call: str, cases: Sequence[Case]) -> Iterator
         if at == len(tests):
             yield part
         else:
-            open_parts += ((smaller, at + 1) for smaller in bits.without(part, tests[at]))
+            open_parts += ((smaller, at + 1) for smaller in bits.split(part, tests[at])[1])
 
 
 def includes(wide: Rule, narrow: Rule) -> bool:

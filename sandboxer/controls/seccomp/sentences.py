@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp.meaning import Settings, Wall
-from sandboxer.controls.seccomp.rules import CALLS, Rule, are_included, overlaps, reduced
-from sandboxer.controls.seccomp.words import show_rule
+from sandboxer.controls.seccomp.rules import ALWAYS, CALLS, Rule, are_included, overlaps, reduced
+from sandboxer.controls.seccomp.words import show_rule, show_when
 
 
 def _errno_name(number: int) -> str:
@@ -40,9 +40,10 @@ def explain(settings: Settings) -> tuple[str, ...]:
     for wall in settings.walls[1:]:
         lines += _explain_layer(wall)
     special: dict[str, list[str]] = {}
-    for call, number in settings.answers:
+    conditional = [(item.call, item.errno, item.when) for item in settings.refusals if item.when != ALWAYS]
+    for call, number, when in (*((call, number, ALWAYS) for call, number in settings.answers), *sorted(conditional)):
         if not settings.passes_whole(call):
-            special.setdefault(_errno_name(number), []).append(call)
+            special.setdefault(f"{_errno_name(number)} {show_when(when)}".rstrip(), []).append(call)
     lines.append(f"every other system call answers {_errno_name(settings.default_errno)}")
     lines += [f"refused with {name}: {', '.join(calls)}" for name, calls in sorted(special.items())]
     lines.append("calls newer than the table answer ENOSYS; calls of a foreign architecture and of x32 end the process")

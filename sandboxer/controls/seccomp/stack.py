@@ -24,7 +24,7 @@ from sandboxer.controls.seccomp.compiler.diagram import (
     whole_diagram,
 )
 from sandboxer.controls.seccomp.compiler.emit import Weigh, emit
-from sandboxer.controls.seccomp.compiler.program import Program, decode, encode
+from sandboxer.controls.seccomp.compiler.program import Program, decode, encode, stacked_length
 from sandboxer.controls.seccomp.meaning import Settings, Statement, Wall
 from sandboxer.controls.seccomp.reference import TooManyParts, strictest
 from sandboxer.errors import Problem, ProfileError
@@ -61,6 +61,7 @@ def compile_stack(settings: Settings, arch: str, *, is_watched: bool = False) ->
     _check_masks(settings)
     if is_watched:
         filters = tuple(_watched(settings, arch))
+        _check_total(filters)
         _prove(settings, arch, filters, _asked_of)
         return filters
     if settings.backend == "libseccomp":
@@ -70,8 +71,24 @@ def compile_stack(settings: Settings, arch: str, *, is_watched: bool = False) ->
         filters = tuple(Filter(purpose, program, wall.place) for purpose, program, wall in made)
     else:
         filters = tuple(_own(settings, arch))
+    _check_total(filters)
     _prove(settings, arch, filters)
     return filters
+
+
+def _check_total(filters: Sequence[Filter]) -> None:
+    """Refuse a stack that the kernel would refuse in the middle of its being loaded."""
+    programs = [decode(item.program) for item in filters]
+    total = stacked_length(programs)
+    if total <= bpf.MAX_STACKED_INSTRUCTIONS:
+        return
+    longest = max(filters, key=lambda item: item.instructions)
+    why = (
+        f"it counts {total} instructions for these {len(filters)}, in its own form of them, and takes "
+        f"{bpf.MAX_STACKED_INSTRUCTIONS}; filters around the caller count too, and are not known here"
+    )
+    attempt = "fewer `restrict:` layers, or fewer values in their rules; most has what is said here"
+    raise ProfileError(Problem("the kernel would not take all filters together", where=longest.place, why=why, attempt=attempt))
 
 
 def _prove(settings: Settings, arch: str, filters: Sequence[Filter], change: proof.Change = proof.as_said) -> None:
@@ -80,10 +97,11 @@ def _prove(settings: Settings, arch: str, filters: Sequence[Filter], change: pro
     except TooManyParts as error:
         (call,) = error.args
         why = "a filter is proven before it is used, and of these too many combinations would have to be looked at"
-        attempt = "fewer cases that look at several arguments or masks"
-        place = min(item.place for item in _statements(settings.walls) if item.rule.call == call)
+        attempt = "fewer cases that look at several arguments or masks, or lists of values under one mask only"
+        places = (item.place for item in _statements(settings.walls) if item.rule.call == call)
+        place = min(places, default=settings.walls[0].place)
         raise ProfileError(
-            Problem(f"the rules about {call} are too many to be proven", where=place, why=why, attempt=attempt)
+            Problem(f"the rules about {call or 'system calls'} are too many to be proven", where=place, why=why, attempt=attempt)
         ) from error
 
 

@@ -142,14 +142,15 @@ def show_when(when: When) -> str:
     return ", ".join(words)
 
 
-def _options(answer: int, when: When) -> str:
+def show_options(answer: int, when: When) -> str:
+    """What stands behind a rule: its answer and where it counts; empty for none."""
     text = f" -> {show_answer(answer)}" if answer != NO_ANSWER else ""
     return text + (f" ({show_when(when)})" if when != ALWAYS else "")
 
 
 def show_rule(rule: Rule) -> str:
     """`call`, or `call(condition, condition)`; cases are joined with `or`."""
-    options = _options(rule.answer, rule.when)
+    options = show_options(rule.answer, rule.when)
     if rule.is_whole:
         return rule.call + options
     shown = [show_case(rule.call, case) for case in rule.cases[:_SEVERAL]]
@@ -161,7 +162,7 @@ def show_rule(rule: Rule) -> str:
 def show_group(group: Group) -> str:
     """`@name`, with what is left out of it."""
     but = f" but {', '.join(group.but)}" if group.but else ""
-    return f"@{group.name}{but}{_options(group.answer, group.when)}"
+    return f"@{group.name}{but}{show_options(group.answer, group.when)}"
 
 
 def say_rule(value: object) -> str:

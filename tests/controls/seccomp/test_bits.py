@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sandboxer.controls.seccomp.bits import (
     FULL,
+    Effort,
+    Exhausted,
     Ranges,
     Region,
     complement,
@@ -19,6 +21,8 @@ from sandboxer.controls.seccomp.bits import (
     intersection,
     least_within,
     normal,
+    touching,
+    united,
     within,
     without,
 )
@@ -222,6 +226,62 @@ def test_region_is_told_apart_only_by_what_cannot_be() -> None:
     assert region.narrowed(1, 4, ((4, 4),)) is not None
     assert region.ranges(0, 7) == ((1, 3),)
     assert region.ranges(3, 6) == ((0, 6),)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TESTS, st.lists(TESTS, min_size=1, max_size=3))
+def test_united_regions_are_the_same_points_and_not_more_regions(first: list[Drawn], cuts: list[list[Drawn]]) -> None:
+    parts = [region for region in [within(Region(), first)] if region is not None]
+    for tests in cuts:
+        parts = [one for part in parts for one in (*without(part, tests), within(part, tests)) if one is not None]
+    found = [points(region) for region in united(parts)]
+    assert len(found) <= len(parts)
+    assert sorted(point for some in found for point in some) == sorted(point for part in parts for point in points(part))
+
+
+def test_regions_that_one_test_took_apart_are_one_again() -> None:
+    region = within(Region(), [(1, 4, ((0, 0),)), (0, 5, ((1, 4),))])
+    assert region is not None
+    parts = [part for ends in ((0, 2), (3, 7)) if (part := region.narrowed(2, 7, (ends,))) is not None]
+    (found,) = united(parts)
+    assert found.ranges(2, 7) == ((0, 7),)
+    assert points(found) == points(region)
+    assert list(united([])) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.permutations(range(4)), st.lists(a_test(), min_size=4, max_size=4))
+def test_order_of_tests_changes_nothing(order: list[int], tests: list[Drawn]) -> None:
+    assert points(within(Region(), tests)) == points(within(Region(), [tests[at] for at in order]))
+
+
+def test_halves_of_a_list_of_values_are_said_by_the_list() -> None:
+    low, high = 0xFFFFFFFF, 0xFFFFFFFF << 32
+    listed = tuple((at << 32 | 5, at << 32 | 6) for at in range(1, 100, 2))
+    region = within(Region(), [(0, FULL, listed), (0, high, ((7 << 32, 9 << 32),)), (0, low, ((6, 9),))])
+    assert region is not None
+    assert region.tests() == ((0, FULL, ((7 << 32 | 6,) * 2, (9 << 32 | 6,) * 2)),)
+    wide = within(Region(), [(0, FULL, ((5, 1 << 40),)), (0, low, ((6, 9),))])
+    assert wide is not None
+    assert [mask for _, mask, _ in wide.tests()] == [low, FULL]
+
+
+def test_touching_ranges_are_those_with_a_value_between() -> None:
+    ranges = ((1, 1), (3, 5), (7, 7))
+    for low in range(9):
+        for high in range(low, 9):
+            assert touching(ranges, low, high) == tuple((a, b) for a, b in ranges if a <= high and b >= low)
+
+
+def test_question_that_takes_more_steps_than_it_was_given_is_given_up() -> None:
+    tests = {0b10101: ((1, 4),), 0b01111: ((6, 9),), 0b11010: ((2, 8),)}
+    assert find_value(tests, Effort(1000)) == find_value(tests)
+    with pytest.raises(Exhausted):
+        find_value(tests, Effort(1))
+    region = Region(effort=Effort(1)).narrowed(0, 7, ((0, 3),))
+    assert region is not None
+    with pytest.raises(Exhausted):
+        region.narrowed(0, 7, ((1, 2),))
 
 
 def test_negative_indexes_are_kept_apart_from_arguments() -> None:

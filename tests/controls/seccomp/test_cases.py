@@ -143,6 +143,17 @@ def test_as_many_cases_as_a_rule_may_have_are_taken_and_one_more_is_not() -> Non
         algebra.some_hold(CALL, alternatives(MAX_CASES + 1))
 
 
+def test_many_ranges_of_one_argument_are_one_condition() -> None:
+    argument = ARGUMENTS[0]
+    parts = [algebra.one_of(argument, FULL, ((3 * number, 3 * number + 1),)) for number in range(3 * MAX_CASES)]
+    ((condition,),) = algebra.some_hold(CALL, *parts)
+    assert condition.ranges == tuple((3 * number, 3 * number + 1) for number in range(3 * MAX_CASES))
+    whole = algebra.some_hold(
+        CALL, *parts, algebra.one_of(argument, FULL, ((0, FULL - 1),)), algebra.one_of(argument, FULL, ((FULL, FULL),))
+    )
+    assert whole == EVERY
+
+
 def test_product_of_many_cases_is_refused_while_it_is_small() -> None:
     """The number of alternatives of this is 65,536; comparing all of them with one another would take hours."""
     other = tuple((Condition("protocol", FULL, ((number, number),)), Condition("type", 1, ((1, 1),))) for number in range(256))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandboxer.controls.seccomp.findings import find_findings
+from sandboxer.controls.seccomp.rules import Situation
 from sandboxer.model.report import Status
 from tests.controls.seccomp.filters import MINIMAL, meaning
 
@@ -26,6 +27,22 @@ def test_deny_of_another_part_removes_nothing() -> None:
     allow = "allow: [execve, exit_group, {socket: {family: AF_UNIX}}]"
     assert found(f"{allow}\ndeny: [{{socket: {{family: AF_INET}}}}]") == ["the deny of socket(family AF_INET) removes nothing"]
     assert found(f"{allow}\ndeny: [{{socket: {{type: SOCK_RAW}}}}]") == []
+
+
+def test_answer_of_what_always_passes_is_found_and_one_of_what_is_denied_in_part_is_not() -> None:
+    allow = "allow: [execve, exit_group, getpid, getuid]"
+    assert found(f"{allow}\nerrno: {{ENOSYS: [getpid, bpf]}}") == ["the errno of getpid is never answered"]
+    assert found(f"{allow[:-1]}, socket]\ndeny: [{{socket: {{family: 1}}}}]\nerrno: {{ENOSYS: [socket]}}") == []
+    assert found(f"{allow}\nerrno: {{ENOSYS: [getpid]}}", "deny: [getpid]") == []
+    groups = {"ids": "allow: [getpid, getppid]", "mine": "allow: [getpid, getuid]"}
+    assert found(f'{allow}\nerrno: {{ENOSYS: ["@ids"]}}', **groups) == []
+    assert found(f'{allow}\nerrno: {{ENOSYS: ["@mine"]}}', **groups) == ["the errno of @mine is never answered"]
+
+
+def test_answer_that_does_not_count_here_is_not_judged() -> None:
+    settings = meaning("allow: [execve, exit_group, getpid]\nerrno: {EIO: [{getpid: {}, when: {arch: aarch64}}]}")
+    assert [line.what for line in find_findings(settings.at(Situation()))] == []
+    assert [line.what for line in find_findings(settings.at(Situation("aarch64")))] == ["the errno of getpid is never answered"]
 
 
 def test_denied_group_counts_as_one_deny() -> None:

@@ -109,6 +109,28 @@ def test_answers_are_read_for_calls_and_groups() -> None:
     assert said == (Answer(38, "clone3"), Answer(38, "@io-uring"), Answer(13, "bpf"))
 
 
+def test_answers_take_the_conditions_of_rules() -> None:
+    text = """
+    errno:
+      ENOSYS:
+        - clone3
+        - {bpf: {}, when: {arch: aarch64, kernel: ">=5.8"}}
+        - {"@io-uring": {}, when: {capability: CAP_BPF, no_capability: [CAP_SYS_ADMIN]}}
+    """
+    plain, call, group = section(text).values("errno")
+    assert plain == Answer(38, "clone3")
+    assert call == Answer(38, "bpf", When(("aarch64",), ((5, 8), (0, 0))))
+    assert group == Answer(38, "@io-uring", When(held=1 << 39, unheld=1 << 21))
+    assert str(call) == "ENOSYS: bpf (on aarch64, from Linux 5.8)"
+    assert str(plain) == "ENOSYS: clone3"
+
+
+def test_condition_of_an_answer_is_refused_in_the_words_of_rules() -> None:
+    assert "unknown architecture 'arm64'" in error("errno: {ENOSYS: [{bpf: {}, when: {arch: arm64}}]}")
+    assert "test.yaml:1:41" in error("errno: {ENOSYS: [{bpf: {}, when: {arch: arm64}}]}")
+    assert "expected the arguments of bpf as a mapping, found an empty one" in error("errno: {ENOSYS: [{bpf: {}}]}")
+
+
 # ── options ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -181,8 +203,8 @@ def test_options_of_a_deny_are_read(text: str, answer: int) -> None:
         ('allow: [{"@net": {but: bind}}]', "expected a list of calls that is not empty"),
         ('allow: [{"@net": {but: [bnid]}}]', "unknown system call 'bnid'"),
         ('allow: [{"@net": bind}]', "expected {but: [call, ...]} for @net"),
-        ("errno: {EIO: [{getpid: {}, action: log}]}", "an answer is for a call or a group, without options"),
-        ('errno: {EIO: [{"@net": {but: [bind]}}]}', "an answer is for a call or a group, without options"),
+        ("errno: {EIO: [{getpid: {}, action: log}]}", "an answer is for a call or a group, with `when` and no other options"),
+        ('errno: {EIO: [{"@net": {but: [bind]}}]}', "an answer is for a call or a group, with `when` and no other options"),
         ("frequency: {raed: 1}", "unknown system call 'raed'"),
         ("frequency: {read: -1}", "-1 is out of range"),
         ("frequency: {read: many}", "expected a whole number"),

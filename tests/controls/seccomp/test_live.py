@@ -14,9 +14,11 @@ from collections.abc import Callable
 
 import pytest
 
+from sandboxer.abi import bpf
 from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.syscalls_table import NUMBERS
-from tests.controls.seccomp.filters import MINIMAL, call, meaning, programs, under
+from sandboxer.controls.seccomp.compiler.program import Instruction, Program, decode, encode, stacked_length
+from tests.controls.seccomp.filters import MINIMAL, call, load, meaning, programs, under
 
 NUMBER = NUMBERS["x86_64"]
 APPLICATION = programs(meaning('allow: ["@application"]'))
@@ -47,6 +49,43 @@ def test_tiocsti_is_refused_also_with_high_bits(high: int) -> None:
 
     assert under(APPLICATION, lambda: attempt(CONSTANTS["TIOCSTI"])) == -errno.EPERM
     assert under(APPLICATION, lambda: attempt(CONSTANTS["TCGETS"])) == 0
+
+
+def filled_up(stack: list[Program], total: int) -> list[Program]:
+    """The stack with further filters that let everything pass, until the kernel counts just this many instructions."""
+
+    def passing(steps: int) -> Program:
+        return (*(Instruction(bpf.ALU_AND_K, 0, 0, 1) for _ in range(steps)), Instruction(bpf.RET_K, 0, 0, bpf.RET_ALLOW))
+
+    found = list(stack)
+    while (rest := total - stacked_length([*found, passing(0)])) > 4000:
+        found.append(passing(4000))
+    return [*found, passing(rest)]
+
+
+def load_result(stack: list[Program]) -> int:
+    """What a child answers that loads a stack: 0, or an error number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            load(tuple(encode(program) for program in stack))
+        except OSError as error:
+            os._exit(error.errno)
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+WIDE = "allow: [execve, exit_group, seccomp, {ioctl: {arg: {not_in: ['0xffffffffffff', '0x700000000']}}}]"
+
+
+@pytest.mark.parametrize("text", ['allow: ["@application"]', WIDE])
+def test_stack_that_just_fits_is_loaded_and_with_one_instruction_more_it_is_not(text: str) -> None:
+    stack = [decode(program) for program in programs(meaning(text))]
+    assert load_result(filled_up(stack, bpf.MAX_STACKED_INSTRUCTIONS)) == 0
+    assert load_result(filled_up(stack, bpf.MAX_STACKED_INSTRUCTIONS + 1)) == errno.ENOMEM
+    assert load_result(filled_up(stack * 20, bpf.MAX_STACKED_INSTRUCTIONS)) == 0
+    assert load_result(filled_up(stack * 20, bpf.MAX_STACKED_INSTRUCTIONS + 1)) == errno.ENOMEM
 
 
 def test_call_through_int_80_ends_the_process() -> None:

@@ -9,7 +9,9 @@ from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.rules import Count, Rule, Situation
+from sandboxer.controls.seccomp.stack import compile_stack
 from sandboxer.errors import ProfileError
+from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import MINIMAL, meaning
 
 REFUSED = bpf.RET_ERRNO | 1
@@ -107,6 +109,59 @@ def test_answer_for_a_group_is_an_answer_for_each_of_its_calls() -> None:
     settings = meaning(f'{MINIMAL}\nerrno: {{ENOSYS: ["@io-uring"]}}')
     assert settings.errno_of("io_uring_setup") == 38
     assert settings.errno_of("ptrace") == 1
+
+
+def test_more_cases_of_a_call_than_can_be_compared_are_refused_at_the_first_of_them() -> None:
+    def rules(count: int) -> str:
+        return f"{MINIMAL}\ndeny:\n" + "".join(f"  - {{socket: {{family: {at}, type: {at + 7}}}}}\n" for at in range(count))
+
+    assert len(meaning(rules(256)).walls[0].denies) == 256
+    shown = error(rules(258))
+    assert "there are too many rules about socket in `deny`" in shown
+    assert "test.yaml:259:5" in shown
+    assert shown.count("too many rules") == 1
+
+
+CONDITIONAL = f"""
+{MINIMAL}
+errno:
+  ENOSYS: [{{bpf: {{}}, when: {{kernel: "<5.8"}}}}, {{"@io-uring": {{}}, when: {{arch: aarch64}}}}]
+  EACCES: [{{bpf: {{}}, when: {{kernel: ">=5.8", capability: CAP_BPF}}}}, {{clone3: {{}}, when: {{capability: CAP_BPF}}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("situation", "ebpf", "ring", "clone3"),
+    [
+        (Situation(kernel=(5, 7)), 38, 1, 38),
+        (Situation(kernel=(5, 7), capabilities=1 << 39), 38, 1, 13),
+        (Situation(kernel=(5, 8)), 1, 1, 38),
+        (Situation(kernel=(5, 8), capabilities=1 << 39), 13, 1, 13),
+        (Situation("aarch64", (5, 7)), 38, 38, 38),
+    ],
+)
+def test_answer_with_a_condition_counts_where_it_holds(situation: Situation, ebpf: int, ring: int, clone3: int) -> None:
+    here = meaning(CONDITIONAL).at(situation)
+    assert [here.errno_of(call) for call in ("bpf", "io_uring_setup", "clone3")] == [ebpf, ring, clone3]
+    for call, errno in (("bpf", ebpf), ("io_uring_enter", ring), ("clone3", clone3)):
+        number = NUMBERS[situation.arch][call]
+        assert decide(here, situation.arch, number, (0,) * 6) == 0x50000 | errno
+        (program,) = [item.program for item in compile_stack(here, situation.arch)]
+        assert run_stack([program], Call(number, arch=bpf.AUDIT_ARCH[situation.arch])).value == 0x50000 | errno
+
+
+def test_answers_with_conditions_count_nowhere_before_a_situation_is_known() -> None:
+    assert [meaning(CONDITIONAL).errno_of(call) for call in ("bpf", "io_uring_setup", "clone3")] == [1, 1, 38]
+
+
+def test_two_answers_that_can_both_count_are_refused_and_those_that_never_meet_are_not() -> None:
+    text = MINIMAL + "\nerrno:\n  ENOSYS: [%s]\n  EACCES: [{bpf: {}, when: {arch: x86_64}}]"
+    assert meaning(text % "{bpf: {}, when: {arch: [aarch64, riscv64]}}")
+    shown = error(text % "{bpf: {}, when: {kernel: '>=5.8'}}")
+    assert "bpf would answer two things" in shown
+    assert "EACCES here and ENOSYS in test.yaml:3:12" in shown
+    assert "test.yaml:4:12" in shown
+    assert "bpf would answer two things" in error(text % "bpf")
 
 
 def test_clone3_answers_enosys_unless_something_else_is_said() -> None:

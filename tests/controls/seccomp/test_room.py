@@ -9,7 +9,8 @@ import pytest
 from sandboxer.abi import bpf
 from sandboxer.controls import seccomp
 from sandboxer.controls.room import Scene
-from sandboxer.errors import HostError, InternalError
+from sandboxer.controls.seccomp import bits
+from sandboxer.errors import HostError, InternalError, ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.op import LoadFilter, LoadWatchedFilter
 from sandboxer.model.policy import Trait
@@ -104,3 +105,15 @@ def test_settings_of_another_room_are_refused() -> None:
         seccomp.explain("something")
     assert seccomp.explain(meaning(MINIMAL))
     assert seccomp.widens(meaning(MINIMAL), meaning(MINIMAL)) == ()
+
+
+def test_rules_that_cannot_be_compared_in_a_while_are_refused_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{MINIMAL}\ndeny: [{{add_key: {{plen: {{masked: [7, 3]}}}}}}]".replace(
+        "[execve", "[{add_key: {plen: {masked: [14, 6]}}}, execve"
+    )
+    found = meaning(text)
+    assert seccomp.explain(found)
+    monkeypatch.setattr(bits.Effort.__init__, "__defaults__", (2,))
+    for question in (lambda: seccomp.explain(found), lambda: seccomp.traits(found), lambda: seccomp.widens(found, found)):
+        with pytest.raises(ProfileError, match="too many to be compared with each other"):
+            question()

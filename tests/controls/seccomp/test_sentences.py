@@ -26,6 +26,16 @@ def test_explanation_says_what_is_allowed_denied_and_answered() -> None:
     )
 
 
+def test_answers_with_a_condition_are_said_with_it() -> None:
+    on_arm = ", ".join(f"{{{call}: {{}}, when: {{arch: aarch64}}}}" for call in ("bpf", "ptrace"))
+    lines = explain(meaning(f"allow: [{BASE}]\nerrno: {{EIO: [mount, {on_arm}]}}"))
+    assert [line for line in lines if line.startswith("refused with")] == [
+        "refused with EIO: mount",
+        "refused with EIO on aarch64: bpf, ptrace",
+        "refused with ENOSYS: clone3",
+    ]
+
+
 def test_count_is_of_one_architecture() -> None:
     settings = meaning(f"allow: [{BASE}, open, {{socket: {{family: AF_UNIX}}}}]")
     assert count_allowed(settings, "x86_64") == "3 system calls are allowed and 1 in part"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import pytest
@@ -12,11 +13,15 @@ from sandboxer.abi import bpf
 from sandboxer.abi.constants import CONSTANTS
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
+from sandboxer.controls.seccomp.compiler import proof
+from sandboxer.controls.seccomp.compiler.program import decode, stacked_length
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.controls.seccomp.reference import decide
-from sandboxer.controls.seccomp.rules import Condition, Rule, find_arguments
+from sandboxer.controls.seccomp.rules import Condition, Rule, Situation, find_arguments
+from sandboxer.controls.seccomp.stack import compile_stack
 from sandboxer.controls.seccomp.words import show_rule
 from sandboxer.errors import ProfileError
+from sandboxer.model.place import Place
 from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import MINIMAL, meaning, programs
 
@@ -213,6 +218,57 @@ def test_combinations_that_no_proof_can_walk_are_refused_and_a_few_are_not() -> 
     shown = refusal(f"allow: [execve, exit_group, {pairs(16)}]")
     assert "the rules about ioctl are too many to be proven" in shown
     assert "test.yaml:1:29" in shown
+
+
+def test_hundreds_of_wide_values_are_compiled_and_proven() -> None:
+    values = [(at * 0x9E3779B97F4A7C15) & (1 << 64) - 1 for at in range(1, 701)]
+    stack = programs(meaning(f"{MINIMAL[:-1]}, {{ioctl: {{arg: {{in: [{', '.join(map(repr, map(hex, values)))}]}}}}}}]"))
+    for value in values[::50]:
+        assert answer(stack, NUMBER["ioctl"], 0, 0, value) == bpf.RET_ALLOW
+        assert answer(stack, NUMBER["ioctl"], 0, 0, value ^ HIGH) == bpf.RET_ERRNO | 1
+
+
+def test_lists_under_two_masks_that_take_too_long_are_refused_with_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{MINIMAL[:-1]}, {{ioctl: {{arg: {{gt: 1, masked: ['0xffffffff', {{in: [1, 3, 5, 7]}}]}}}}}}]"
+    assert programs(meaning(text))
+    monkeypatch.setattr(proof, "MAX_STEPS", 120)
+    shown = refusal(text)
+    assert "the rules about ioctl are too many to be proven" in shown
+    assert "test.yaml:1:57" in shown
+    assert "lists of values under one mask only" in shown
+
+
+def test_stack_that_the_kernel_takes_not_whole_is_refused_with_the_longest_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = meaning(MINIMAL, "deny: [ptrace]", "deny: [{ioctl: {cmd: {in: [1, 3, 5, 7, 9, 11]}}}, {socket: {family: 38}}]")
+    total = stacked_length(decode(program) for program in programs(found))
+    monkeypatch.setattr(bpf, "MAX_STACKED_INSTRUCTIONS", total)
+    assert len(programs(found)) == 3
+    monkeypatch.setattr(bpf, "MAX_STACKED_INSTRUCTIONS", total - 1)
+    with pytest.raises(ProfileError) as caught:
+        programs(found)
+    (problem,) = caught.value.problems
+    assert problem.what == "the kernel would not take all filters together"
+    assert problem.why == (
+        f"it counts {total} instructions for these 3, in its own form of them, and takes {total - 1}; "
+        "filters around the caller count too, and are not known here"
+    )
+    assert isinstance(problem.where, Place)
+    assert problem.where.file == "layer2.yaml"
+    assert "restrict" in problem.attempt
+
+
+def test_watched_stack_and_that_of_libseccomp_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = meaning(MINIMAL).at(Situation())
+    watched = compile_stack(here, "x86_64", is_watched=True)
+    other = dataclasses.replace(here, backend="libseccomp")
+    assert compile_stack(other, "x86_64")
+    monkeypatch.setattr(bpf, "MAX_STACKED_INSTRUCTIONS", stacked_length(decode(item.program) for item in watched))
+    assert compile_stack(here, "x86_64", is_watched=True) == watched
+    monkeypatch.setattr(bpf, "MAX_STACKED_INSTRUCTIONS", 20)
+    with pytest.raises(ProfileError, match="all filters together"):
+        compile_stack(here, "x86_64", is_watched=True)
+    with pytest.raises(ProfileError, match="all filters together"):
+        compile_stack(other, "x86_64")
 
 
 # ── random rules ──────────────────────────────────────────────────────────────────────────────────────────────────────

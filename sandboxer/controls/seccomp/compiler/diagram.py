@@ -8,8 +8,11 @@ common are there once. Words come in a fixed order: the architecture, the number
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, zip_longest
+from operator import itemgetter, or_
 
 from sandboxer.abi import bpf
+from sandboxer.controls.seccomp import bits
 from sandboxer.controls.seccomp.bits import Ranges
 from sandboxer.controls.seccomp.meaning import Settings, Wall
 from sandboxer.controls.seccomp.reference import FOREIGN, UNKNOWN, in_order, names_of, strictest
@@ -71,7 +74,7 @@ class Forge:
             children.append(child)
         if len(children) == 1:
             return children[0]
-        key = (view, tuple(lows), tuple(child if isinstance(child, int) else -id(child) for child in children))
+        key = (view, tuple(lows), tuple(_key(child) for child in children))
         found = self._nodes.get(key)
         if found is None:
             if len(self._nodes) == MAX_NODES:
@@ -90,26 +93,43 @@ class Forge:
 
     def over(self, test: Diagram, answer: int, below: Diagram) -> Diagram:
         """`answer` where the test leads to 1, else what `below` leads to."""
-        if isinstance(test, int):
-            return answer if test else below
-        if isinstance(below, int) or test.view < below.view:
-            pieces = [(low, self.over(child, answer, below)) for low, child in test.pieces()]
-            return self.node(test.view, pieces)
-        if below.view < test.view:
-            pieces = [(low, self.over(test, answer, child)) for low, child in below.pieces()]
-            return self.node(below.view, pieces)
-        return self.node(test.view, [(low, self.over(a, answer, b)) for low, a, b in _side_by_side(test, below)])
+        return self._applied(test, below, lambda one, other: answer if one == 1 else None if isinstance(one, Node) else other)
 
     def joined(self, one: Diagram, other: Diagram, choose: Callable[[int, int], int]) -> Diagram:
         """Both at once: where they lead to two answers, the chosen one."""
-        if isinstance(one, int) and isinstance(other, int):
-            return choose(one, other)
-        if isinstance(one, Node) and isinstance(other, Node) and one.view == other.view:
-            return self.node(one.view, [(low, self.joined(a, b, choose)) for low, a, b in _side_by_side(one, other)])
-        if isinstance(other, int) or (isinstance(one, Node) and one.view < other.view):
-            assert isinstance(one, Node)
-            return self.node(one.view, [(low, self.joined(a, other, choose)) for low, a in one.pieces()])
-        return self.node(other.view, [(low, self.joined(one, b, choose)) for low, b in other.pieces()])
+        return self._applied(one, other, lambda a, b: choose(a, b) if isinstance(a, int) and isinstance(b, int) else None)
+
+    def _applied(self, one: Diagram, other: Diagram, settle: Callable[[Diagram, Diagram], Diagram | None]) -> Diagram:
+        """Both at once, word by word in the order of words, until `settle` says what two of their parts are together.
+
+        Parts that several ways lead to are taken once, or many lists of values would be as many combinations.
+        """
+        known: dict[tuple[int, int], Diagram] = {}
+
+        def walk(a: Diagram, b: Diagram) -> Diagram:
+            settled = settle(a, b)
+            if settled is not None:
+                return settled
+            key = (_key(a), _key(b))
+            found = known.get(key)
+            if found is None:
+                found = known[key] = pieces_of(a, b)
+            return found
+
+        def pieces_of(a: Diagram, b: Diagram) -> Diagram:
+            if isinstance(a, Node) and isinstance(b, Node) and a.view == b.view:
+                return self.node(a.view, [(low, walk(mine, theirs)) for low, mine, theirs in _side_by_side(a, b)])
+            if isinstance(a, Node) and (isinstance(b, int) or a.view < b.view):
+                return self.node(a.view, [(low, walk(child, b)) for low, child in a.pieces()])
+            assert isinstance(b, Node)  # of two answers, `settle` has settled what they are
+            return self.node(b.view, [(low, walk(a, child)) for low, child in b.pieces()])
+
+        return walk(one, other)
+
+
+def _key(one: Diagram) -> int:
+    """An answer, or the identity of a node, below all answers; nodes live as long as their forge."""
+    return one if isinstance(one, int) else -id(one)
 
 
 def _same(one: Diagram, other: Diagram) -> bool:
@@ -155,7 +175,7 @@ def _test(forge: Forge, index: int, mask: int, ranges: Ranges, rest: Diagram) ->
     for cut in sorted(cut for cut in cuts if cut <= upper):
         # All numbers with this upper half are asked alike, up to the next cut.
         first, last = cut << 32, cut << 32 | lower
-        within = tuple((max(low, first) & WORD, min(high, last) & WORD) for low, high in ranges if low <= last and high >= first)
+        within = tuple((max(low, first) & WORD, min(high, last) & WORD) for low, high in bits.touching(ranges, first, last))
         is_all = bool(within) and within[0][0] == 0 and within[-1][1] == lower and len(within) == 1
         child: Diagram = 0
         if is_all:
@@ -179,9 +199,11 @@ def call_diagram(forge: Forge, wall: Wall, call: str, arch: str, refused: int) -
     """What one wall answers to the uses of a call."""
     found: Diagram = refused
     # What the reference looks at first is laid on last.
-    for rule, answer in reversed(in_order(wall, call, refused)):
-        for case in rule.cases:
-            found = forge.over(_case(forge, call, case, arch), answer, found)
+    for answer, rules in groupby(reversed(in_order(wall, call, refused)), key=itemgetter(1)):
+        tests = [_case(forge, call, case, arch) for rule, _ in rules for case in rule.cases]
+        while len(tests) > 1:  # in pairs: each alone on all the others would be looked at as often as there are others
+            tests = [forge.joined(one, other, or_) for one, other in zip_longest(tests[::2], tests[1::2], fillvalue=0)]
+        found = forge.over(tests[0], answer, found)
     return found
 
 

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.controls.seccomp import bits
-from sandboxer.controls.seccomp.bits import Ranges, Region
+from sandboxer.controls.seccomp.bits import Effort, Exhausted, Ranges, Region
 from sandboxer.controls.seccomp.compiler.program import Instruction, Program
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.controls.seccomp.reference import FOREIGN, UNKNOWN, answers_in, decide, names_of
+from sandboxer.controls.seccomp.reference import FOREIGN, UNKNOWN, TooManyParts, answers_in, decide, names_of
 from sandboxer.controls.seccomp.rules import rank
 from sandboxer.errors import InternalError, Problem
 
 WORD = 0xFFFFFFFF
 ARCH, NUMBER = -2, -1
 """The index of the architecture and of the number in a Region."""
+
+MAX_STEPS = 1 << 22
+"""Steps of the ranges' algebra that a proof may take, some seconds' worth; thousands of values take a tenth of it."""
 
 Change = Callable[[str, int], int]
 """(call, answer of the rules) -> answer that the stack is to give; the call is empty where there is none."""
@@ -93,36 +97,44 @@ def _jump(step: Instruction) -> tuple[int, tuple[tuple[int, int], ...]]:
 
 
 def walk(program: Program, region: Region) -> Iterator[tuple[Region, int]]:
-    """Every way of a region through a filter, with the answer at its end. Raises UnprovableFilter."""
-    open_ways: list[tuple[Region, int, _Seen]] = [(region, 0, _ZERO)]
-    while open_ways:
-        here, at, seen = open_ways.pop()
-        while True:
-            if not 0 <= at < len(program):
-                raise UnprovableFilter("it jumps past its end")
-            step = program[at]
-            at += 1
+    """Every way of a region through a filter, with the answer at its end. Raises UnprovableFilter; Exhausted.
+
+    Jumps go forward only, so instructions are looked at in their order, each with all that gets there. Ways that meet are one.
+    """
+    waiting: dict[int, dict[_Seen, list[Region]]] = {0: {_ZERO: [region]}}
+    places = [0]
+
+    def go(at: int, seen: _Seen, regions: Sequence[Region]) -> None:
+        if not 0 <= at < len(program):
+            raise UnprovableFilter("it jumps past its end")
+        if at not in waiting:
+            waiting[at] = {}
+            heappush(places, at)
+        waiting[at].setdefault(seen, []).extend(regions)
+
+    if not program:
+        raise UnprovableFilter("it has no end")
+    while places:
+        at = heappop(places)
+        step, following = program[at], at + 1
+        for seen, arrived in waiting.pop(at).items():
+            regions = bits.united(arrived)
             if step.code == bpf.RET_K:
-                yield here, step.k
-                break
-            if step.code == bpf.LD_W_ABS:
-                seen = _load(step.k)
+                yield from ((here, step.k) for here in regions)
+            elif step.code == bpf.LD_W_ABS:
+                go(following, _load(step.k), regions)
             elif step.code == bpf.ALU_AND_K:
-                seen = _Seen(seen.index, seen.shift, seen.mask & step.k)
+                go(following, _Seen(seen.index, seen.shift, seen.mask & step.k), regions)
             elif step.code == bpf.JMP_JA:
-                at += step.k
+                go(following + step.k, seen, regions)
             else:
                 mask, ranges = _jump(step)
                 index, wide, taken = _Seen(seen.index, seen.shift, seen.mask & mask).test(ranges)
-                on_true = here.narrowed(index, wide, taken)
-                on_false = here.narrowed(index, wide, bits.complement(taken, wide))
-                if on_true is not None and on_false is not None:
-                    open_ways.append((on_false, at + step.on_false, seen))
-                if on_true is not None:
-                    here, at = on_true, at + step.on_true
-                else:
-                    assert on_false is not None  # the two together are all of `here`, which is not empty
-                    here, at = on_false, at + step.on_false
+                on_true = [here.narrowed(index, wide, taken) for here in regions]
+                on_false = [here.narrowed(index, wide, bits.complement(taken, wide)) for here in regions]
+                for ways, passed in ((on_true, step.on_true), (on_false, step.on_false)):
+                    if left := [here for here in ways if here is not None]:
+                        go(following + passed, seen, left)
 
 
 def walk_stack(programs: Sequence[Program], region: Region) -> Iterator[tuple[Region, int]]:
@@ -147,11 +159,14 @@ def as_said(_: str, answer: int) -> int:
     return answer
 
 
-def expected(settings: Settings, arch: str, change: Change = as_said) -> Iterator[tuple[Region, int]]:
-    """All calls there are, in regions of one answer each, as the reference says."""
+def expected(
+    settings: Settings, arch: str, change: Change = as_said, effort: Effort | None = None
+) -> Iterator[tuple[Region, int]]:
+    """All calls there are, in regions of one answer each, as the reference says. Raises TooManyParts."""
     native = bpf.AUDIT_ARCH[arch]
-    foreign = Region().narrowed(ARCH, WORD, bits.complement(((native, native),), WORD))
-    here = Region().narrowed(ARCH, WORD, ((native, native),))
+    every = Region(effort=effort)
+    foreign = every.narrowed(ARCH, WORD, bits.complement(((native, native),), WORD))
+    here = every.narrowed(ARCH, WORD, ((native, native),))
     assert foreign is not None
     assert here is not None
     yield foreign, change("", FOREIGN)
@@ -164,16 +179,23 @@ def expected(settings: Settings, arch: str, change: Change = as_said) -> Iterato
     yield from _at(here, unnamed, change("", UNKNOWN))
     alike: dict[int, list[int]] = {}
     for number, call in sorted(names_of(arch).items()):
-        parts = list(answers_in(settings, call, arch, Region()))
+        parts = list(_answers(settings, call, arch, every))
         if len({answer for _, answer in parts}) == 1:
             alike.setdefault(change(call, parts[0][1]), []).append(number)
             continue
         region = here.narrowed(NUMBER, WORD, ((number, number),))
         assert region is not None
-        for part, answer in answers_in(settings, call, arch, region):
+        for part, answer in _answers(settings, call, arch, region):
             yield part, change(call, answer)
     for answer, numbers in alike.items():
         yield from _at(here, _joined(numbers), answer)
+
+
+def _answers(settings: Settings, call: str, arch: str, region: Region) -> Iterator[tuple[Region, int]]:
+    try:
+        yield from answers_in(settings, call, arch, region)
+    except Exhausted as error:
+        raise TooManyParts(call) from error
 
 
 def _at(here: Region, numbers: Ranges, answer: int) -> Iterator[tuple[Region, int]]:
@@ -186,12 +208,15 @@ def find_difference(settings: Settings, arch: str, programs: Sequence[Program], 
     """A call for which the stack does not answer what the rules say, or None: there is none.
 
     settings: of one situation. programs: in the order of loading. change: what becomes of the rules' answers in this stack.
-    Raises UnprovableFilter.
+    Raises UnprovableFilter; TooManyParts, also where it would take more than MAX_STEPS.
     """
-    for region, wanted in expected(settings, arch, change):
-        for part, found in walk_stack(programs, region):
-            if found != wanted:
-                return Witness(part.witness(ARCH), part.witness(NUMBER), part.point(), wanted, found)
+    for region, wanted in expected(settings, arch, change, Effort(MAX_STEPS)):
+        try:
+            for part, found in walk_stack(programs, region):
+                if found != wanted:
+                    return Witness(part.witness(ARCH), part.witness(NUMBER), part.point(), wanted, found)
+        except Exhausted as error:
+            raise TooManyParts(names_of(arch).get(region.witness(NUMBER), "")) from error
     return None
 
 

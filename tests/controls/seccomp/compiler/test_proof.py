@@ -9,7 +9,7 @@ import pytest
 
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.controls.seccomp.bits import Region
+from sandboxer.controls.seccomp.bits import Effort, Region
 from sandboxer.controls.seccomp.compiler import proof
 from sandboxer.controls.seccomp.compiler.program import Instruction, Program, decode, encode
 from sandboxer.controls.seccomp.compiler.proof import (
@@ -25,7 +25,7 @@ from sandboxer.controls.seccomp.compiler.proof import (
     walk_stack,
 )
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.controls.seccomp.reference import decide
+from sandboxer.controls.seccomp.reference import TooManyParts, decide
 from sandboxer.controls.seccomp.rules import ARCHITECTURES, Situation
 from sandboxer.errors import InternalError
 from sandboxer.verify.simulate import Call, run_stack
@@ -303,3 +303,82 @@ def test_rules_about_one_call_that_fall_apart_without_end_are_not_walked(monkeyp
     monkeypatch.setattr(reference, "MAX_PARTS", 1)
     with pytest.raises(reference.TooManyParts, match=r"ioctl|socket|lseek"):
         proof.find_difference(settings, "x86_64", stack)
+
+
+# ── how many steps it takes ───────────────────────────────────────────────────────────────────────────────────────────
+
+LISTS = {
+    "values": "{ioctl: {arg: {in: [VALUES]}}}",
+    "other values": "{ioctl: {arg: {not_in: [VALUES]}}}",
+    "values under a mask": "{ioctl: {arg: {masked: ['0xffffffffffffffef', {in: [VALUES]}]}}}",
+    "values and flags": "{ioctl: {arg: {in: [VALUES], not: {all_of: [1, 4096]}, none_of: ['0x1000000']}}}",
+    "values of several arguments": "{prctl: {arg2: {in: [VALUES]}, arg3: {not_in: [VALUES]}, arg4: {in: [VALUES]}}}",
+    "values of one argument or another": "{prctl: {expr: 'arg2 in {VALUES} || arg3 in {VALUES}'}}",
+}
+
+
+def values(count: int, *, is_dense: bool) -> str:
+    """Numbers of 64 bits, with one upper half or with many."""
+    source = random.Random(3)
+    found = [9 << 32 | at * 32 if is_dense else source.getrandbits(64) & ~0x1000010 for at in range(count)]
+    return ", ".join(f"'{value:#x}'" for value in found)
+
+
+@pytest.mark.parametrize("is_dense", [True, False])
+@pytest.mark.parametrize("name", LISTS)
+def test_twice_as_many_values_take_about_twice_the_steps(name: str, is_dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for count in (40, 80):
+        listed = values(count, is_dense=is_dense)
+        rule = LISTS[name].replace("VALUES", listed.replace("'", "") if "expr" in LISTS[name] else listed)
+        settings, stack = here(f"allow: [execve, exit_group, {rule}]")
+        effort = Effort()
+        monkeypatch.setattr(proof, "Effort", lambda steps, effort=effort: effort)
+        before = effort.left
+        assert find_difference(settings, "x86_64", stack) is None
+        taken.append(before - effort.left)
+    assert taken[1] < 3 * taken[0]
+
+
+def test_list_in_which_one_value_is_another_is_found_out() -> None:
+    listed = values(150, is_dense=False)
+    settings, _ = here(f"allow: [execve, exit_group, {{ioctl: {{arg: {{in: [{listed}]}}}}}}]")
+    one = listed.split("'")[151]
+    _, stack = here(f"allow: [execve, exit_group, {{ioctl: {{arg: {{in: [{listed.replace(one, hex(int(one, 16) ^ 1))}]}}}}}}]")
+    witness = find_difference(settings, "x86_64", stack)
+    assert witness is not None
+    assert witness.arguments[2] in (int(one, 16), int(one, 16) ^ 1)
+
+
+def test_proof_that_would_take_too_many_steps_is_given_up_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, stack = here(RICH)
+    monkeypatch.setattr(proof, "MAX_STEPS", 150)
+    with pytest.raises(TooManyParts, match=r"ioctl|socket|lseek"):
+        find_difference(settings, "x86_64", stack)
+
+
+# ── ways that meet ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_ways_that_meet_with_the_same_word_are_one_way() -> None:
+    program = (LOAD, Instruction(bpf.JMP_JEQ_K, 0, 1, 7), Instruction(bpf.JMP_JA, 0, 0, 0), Instruction(bpf.RET_K, 0, 0, 1))
+    ((region, _),) = walk(program, Region())
+    assert region.ranges(NUMBER, WORD) == ((0, WORD),)
+
+
+def test_ways_that_meet_with_different_words_are_not_mixed_up() -> None:
+    program = (
+        LOAD,
+        Instruction(bpf.JMP_JEQ_K, 1, 0, 5),
+        Instruction(bpf.LD_W_ABS, 0, 0, bpf.DATA_ARCH),
+        Instruction(bpf.JMP_JEQ_K, 0, 1, 7),
+        Instruction(bpf.RET_K, 0, 0, 1),
+        Instruction(bpf.RET_K, 0, 0, 2),
+    )
+    found = sorted((answer, region.tests()) for region, answer in walk(program, Region()))
+    others = (NUMBER, WORD, ((0, 4), (6, WORD)))
+    assert found == [
+        (1, ((ARCH, WORD, ((7, 7),)), others)),
+        (2, ((ARCH, WORD, ((0, 6), (8, WORD))), others)),
+        (2, ((NUMBER, WORD, ((5, 5),)),)),
+    ]
