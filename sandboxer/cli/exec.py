@@ -36,6 +36,7 @@ OPTIONS = (
     Option("--workdir", "DIR", short="-w", help="start the command in this directory of the box"),
     Option("--tty", short="-t", help="give the command a terminal of its own"),
     Option("--report", "FILE", help="when it has ended, write the truth about the run as JSON to FILE (-: standard output)"),
+    Option("--usage", help="when it has ended, tell on one line of standard error what the box used"),
     Option("--json", help="in place of our messages, write that JSON to standard error, on one line"),
     Option("--explain", help="tell which system calls were refused, by which rule, and what would allow them at what risk"),
     Option("--no-cache", help="compile the profile anew, and keep nothing"),
@@ -188,10 +189,17 @@ def write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def _met_a_limit(record: dict[str, int]) -> bool:
+    """Whether the command failed, and its control group counted something that may be why."""
+    from sandboxer.launcher.record import UNKNOWN
+
+    return record["exit_code"] != 0 and any(record[name] not in (0, UNKNOWN) for name in ("oom_kills", "pids_refused"))
+
+
 class Telling:
     """What is said about a run: before it, after it, or instead of it."""
 
-    __slots__ = ("_argv", "_is_json", "_is_quiet", "_is_verbose", "_profile", "_report", "_report_fd")
+    __slots__ = ("_argv", "_is_json", "_is_quiet", "_is_verbose", "_profile", "_report", "_report_fd", "_wants_usage")
 
     def __init__(self, given: Given, argv: list[str], profile: str) -> None:
         self._argv = argv
@@ -199,6 +207,7 @@ class Telling:
         self._is_json = given.has("--json")
         self._is_verbose = given.has("--verbose")
         self._is_quiet = given.has("--quiet")
+        self._wants_usage = given.has("--usage")
         self._report = given.one("--report")
         self._report_fd = -1
 
@@ -239,13 +248,13 @@ class Telling:
             from sandboxer.run.failure import launcher_lost
 
             return self.refused(launcher_lost(str(error), status, read_about(entry.about)), Reason.LAUNCHER_LOST)
-        is_plain = record["outcome"] == Outcome.EXITED and not record["after_errno"]
-        if is_plain and not (self._report or self._is_json or self._is_verbose or explained):
+        is_plain = record["outcome"] == Outcome.EXITED and not record["after_errno"] and not _met_a_limit(record)
+        if is_plain and not (self._report or self._is_json or self._is_verbose or self._wants_usage or explained):
             return record["exit_code"]
         return self._tell(record, entry, command, explained)
 
     def _tell(self, record: dict[str, int], entry: Entry, command: Command, explained: Explained | None) -> int:
-        from sandboxer.cli.messages import show_end
+        from sandboxer.cli.messages import show_end, show_usage
         from sandboxer.run.about import read_about
         from sandboxer.run.failure import explain_clean_up
         from sandboxer.run.result import build_result
@@ -259,6 +268,8 @@ class Telling:
         if not self._is_json:
             for line in show_end(result, problems, is_quiet=self._is_quiet, is_verbose=self._is_verbose):
                 say(line)
+            if self._wants_usage and not self._is_verbose:
+                say(f"sandboxer: {show_usage(result)}")
         if explained and not (self._is_json or self._is_quiet):
             from sandboxer.cli.denials import show_denials
 

@@ -78,8 +78,31 @@ def show_end(result: Result, problems: Sequence[Problem], *, is_quiet: bool, is_
         what = "failed" if result.reason in (Reason.OOM, Reason.PIDS_LIMIT) else "was ended"
         yield visible(f"sandboxer: the command {what}: {result.detail}")
     if is_verbose:
-        used = result.usage
-        yield (
-            f"sandboxer: {result.reason.value}, status {result.status}, wall {used.wall_us / 1000:.1f} ms, "
-            f"CPU {(used.user_us + used.system_us) / 1000:.1f} ms, largest process {used.max_rss_bytes >> 10} KiB"
-        )
+        yield f"sandboxer: {result.reason.value}, status {result.status}, {show_usage(result)}"
+
+
+def show_usage(result: Result) -> str:
+    """What the box used, on one line: of the whole box where a control group counted it."""
+    used = result.usage
+    parts = [
+        f"wall {_seconds(used.wall_us)}",
+        f"CPU {_seconds(used.user_us + used.system_us)} ({_seconds(used.user_us)} user, {_seconds(used.system_us)} system)",
+        f"memory {_mebibytes(used.memory_peak_bytes)} at most"
+        if used.memory_peak_bytes is not None
+        else f"memory {_mebibytes(used.max_rss_bytes)} in the largest process",
+    ]
+    if used.pids_peak is not None:
+        parts.append(f"processes {used.pids_peak} at most")
+    counts = (("out of memory", used.oom_kills), ("processes refused", used.pids_refused))
+    parts += [f"{what} {count}" for what, count in counts if count]
+    if used.throttled_us:
+        parts.append(f"waited {_seconds(used.throttled_us)} for its processors")
+    return ", ".join(parts)
+
+
+def _seconds(us: int) -> str:
+    return f"{us / 1_000_000:.3f} s"
+
+
+def _mebibytes(count: int | None) -> str:
+    return f"{(count or 0) / (1 << 20):.1f} MiB"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sandboxer.cli.messages import as_sandboxer_error, show_end, show_error, show_problem, show_report
+from sandboxer.cli.messages import as_sandboxer_error, show_end, show_error, show_problem, show_report, show_usage
 from sandboxer.compile.seal import SealError
 from sandboxer.errors import HostError, InternalError, Problem, ProfileError
-from sandboxer.launcher.record import Outcome
+from sandboxer.launcher.record import COUNTERS, UNKNOWN, Outcome
 from sandboxer.model.result import Result
 from sandboxer.run.request import RequestError
 from sandboxer.run.result import build_result
@@ -84,3 +84,23 @@ def test_end_that_needs_no_word_gets_none(outcome: int) -> None:
 
 def test_problem_is_told_although_we_are_quiet() -> None:
     assert list(show_end(result_of(Outcome.NOT_FOUND), [Problem("x")], is_quiet=True, is_verbose=False)) == ["sandboxer: x"]
+
+
+# ── usage ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def used(**numbers: int) -> str:
+    record = make_record(Outcome.EXITED, **{**dict.fromkeys(COUNTERS, UNKNOWN), **numbers})
+    return show_usage(build_result(record, make_about(), argv=["x"], candidates=["/x"])[0])
+
+
+def test_usage_is_of_the_whole_box_where_a_group_counted_it() -> None:
+    told = used(user_us=1_500_000, memory_peak_bytes=64 << 20, pids_peak=7, oom_kills=0, pids_refused=3, throttled_us=51_000)
+    assert told == (
+        "wall 0.000 s, CPU 1.500 s (1.500 s user, 0.000 s system), memory 64.0 MiB at most, processes 7 at most, "
+        "processes refused 3, waited 0.051 s for its processors"
+    )
+
+
+def test_usage_is_of_the_largest_process_elsewhere() -> None:
+    assert used(max_rss_bytes=3 << 19).endswith("memory 1.5 MiB in the largest process")
