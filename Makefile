@@ -21,7 +21,7 @@ VM_TESTS ?= tests/vm/suite tests/live/test_devices.py
 BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-vm lint format bench fuzz docs clean distclean
+.PHONY: setup demo test test-vm test-vm-packages lint format bench fuzz docs clean distclean
 
 setup:
 	@+scripts/setup
@@ -33,12 +33,16 @@ test: setup
 	@scripts/setup $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
 
-# As root, then as the ordinary user, on each kernel.
-test-vm: setup
+# As root, then as the ordinary user, on each kernel. `make -j2 test-vm` has both kernels run at once.
+test-vm: $(addprefix test-vm-,$(VM_KERNELS))
+
+test-vm-packages: setup
 	@scripts/setup $(VM_PACKAGES)
-	@status=0; for kernel in $(VM_KERNELS); do for user in "" --user; do \
-		$(BIN)/python -m tests.vm test --kernel $$kernel $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
-	done; done; exit $$status
+
+test-vm-%: test-vm-packages
+	@status=0; for user in "" --user; do \
+		$(BIN)/python -m tests.vm test --kernel $* $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
+	done; exit $$status
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \

@@ -50,11 +50,15 @@ class Box:
         return path
 
     def profile(self, text: str = "", *, name: str = "box", policies: Sequence[str] = GROUND) -> None:
-        """Write a profile: a head, what the interpreter of the tests needs, and these sections."""
+        """Write a profile: a head, what the interpreter of the tests needs, and these sections.
+
+        As in the shipped profiles, an older Landlock is no reason to refuse.
+        """
         included = ", ".join((*policies, "interpreter"))
         head = f"kind: profile\nname: {name}\ndescription: A profile of a test.\npolicies: [{included}]\n"
         self.write(f".sandboxer/profiles/{name}.yaml", head + textwrap.dedent(text))
-        self.policy(f"filesystem: {{execute: ['{sys.base_prefix}']}}\n", name="interpreter")
+        ground = f"filesystem: {{execute: ['{sys.base_prefix}']}}\nlandlock: {{enforce: best_effort}}\n"
+        self.policy(ground, name="interpreter")
 
     def policy(self, text: str, *, name: str) -> None:
         """Write a policy file."""
