@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntFlag, unique
 
-LATEST_ABI = 10
-KERNELS = {1: "5.13", 2: "5.19", 3: "6.2", 4: "6.7", 5: "6.10", 6: "6.12", 7: "6.15", 8: "7.0", 9: "7.1", 10: "7.2"}
+LATEST_ABI = 11
+KERNELS = {1: "5.13", 2: "5.19", 3: "6.2", 4: "6.7", 5: "6.10", 6: "6.12", 7: "6.15", 8: "7.0", 9: "7.1", 10: "7.2", 11: "7.3"}
 """The release of Linux that brought each ABI. Distributions carry some of them back, so only the ABI decides."""
 LOG_ABI = 7
 MAX_DOMAINS = 16  # LANDLOCK_MAX_NUM_LAYERS. Source: security/landlock/limits.h
@@ -71,12 +71,13 @@ BY_NAME = {right.name: right for right in RIGHTS}
 
 @unique
 class RestrictFlag(IntFlag):
-    """LANDLOCK_RESTRICT_SELF_*: the log flags since ABI 7, TSYNC since ABI 8."""
+    """LANDLOCK_RESTRICT_SELF_*: the log flags since ABI 7, TSYNC since ABI 8, NO_NEW_PRIVS since ABI 11."""
 
     LOG_SAME_EXEC_OFF = 1
     LOG_NEW_EXEC_ON = 2
     LOG_SUBDOMAINS_OFF = 4
     TSYNC = 8
+    NO_NEW_PRIVS = 16
 
 
 def mask_of(names: Iterable[str], kind: Kind) -> int:

@@ -90,7 +90,7 @@ def test_missing_rights_are_those_of_this_box_only() -> None:
     assert missing_rights(wall, ALL_NEW, 10) == ()
 
 
-@pytest.mark.parametrize("text", ["unhandled: [fly]", "bind_tcp: [65536]", "bind_tcp: [-1]", "least_abi: 1", "least_abi: 11"])
+@pytest.mark.parametrize("text", ["unhandled: [fly]", "bind_tcp: [65536]", "bind_tcp: [-1]", "least_abi: 1", "least_abi: 12"])
 def test_what_is_no_right_no_port_and_no_abi_is_refused(text: str) -> None:
     with pytest.raises(ProfileError):
         section(landlock, text)
