@@ -16,6 +16,7 @@ TOLD_REASONS = (
     Reason.WALL_TIMEOUT,
     Reason.CPU_TIMEOUT,
     Reason.IDLE_TIMEOUT,
+    Reason.OUTPUT_LIMIT,
     Reason.FILE_LIMIT,
     Reason.SECCOMP_KILL,
     Reason.SUPERVISOR_LOST,

@@ -79,6 +79,7 @@ Say = Callable[..., str]
 NAMED: dict[str, dict[str, Say]] = {
     "Start": {"clone_flags": flag_names(CloneFlag, "new")},
     "Unshare": {"flags": flag_names(CloneFlag, "new")},
+    "LimitOutput": {"limit": show_bytes},
     "ArmCpuClock": {"limit_us": lambda us: show_duration_ms(us // 1000), "idle_ms": show_duration_ms},
     "ArmWallClock": {"limit_ms": show_duration_ms, "grace_ms": show_duration_ms, "signal": _signal_name},
     "SetParentDeathSignal": {"signal": _signal_name},

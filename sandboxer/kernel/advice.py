@@ -489,6 +489,7 @@ ADVICE: Mapping[str, Rows] = {
         "EPERM": ("the kernel does not let the child into the group", _CHECK),
     },
     "arm_cpu_clock": {"EINVAL": ("the limit is none, or longer than can be counted", "a shorter limit")},
+    "limit_output": {"EMFILE": ("this process has no descriptor left", "raise `ulimit -n`")},
     "read_counter": {"EBADMSG": ("the plan names a counter or a group that there is not", _OURS)},
     "remove_groups": {
         "EBUSY": ("something still runs in it", "look into its cgroup.procs"),

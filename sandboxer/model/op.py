@@ -137,6 +137,15 @@ class ArmCpuClock(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class LimitOutput(Op):
+    """Bound what the command writes to its outputs, both together; they go through pipes of the monitor then. pipe(7)."""
+
+    TAG: ClassVar[int] = 71
+    WORDS: ClassVar[str] = "end the box when it has written {op.limit} bytes to its outputs"
+    limit: U64
+
+
+@dataclass(frozen=True, slots=True)
 class OpenDirectory(Op):
     """Keep an O_PATH descriptor of a host directory in a slot. open(2)."""
 
@@ -685,5 +694,5 @@ OPS: tuple[type[Op], ...] = (
     SetMountAttributes, PivotRoot, SetHostName, BringUpLoopback, SetRlimit, SetUmask, SetWorkingDirectory, SetTimeOffsets,
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
-    AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory,
+    AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
 )  # fmt: skip

@@ -32,6 +32,8 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
             return Reason.CPU_TIMEOUT, "the box used up its CPU time"
         case Outcome.IDLE_TIMEOUT:
             return Reason.IDLE_TIMEOUT, "the box used no CPU time for as long as it may be idle"
+        case Outcome.OUTPUT_LIMIT:
+            return Reason.OUTPUT_LIMIT, "it wrote more to its outputs than it may"
         case Outcome.CANCELLED:
             return Reason.CANCELLED, "the caller cancelled it"
         case Outcome.SUPERVISOR_LOST:

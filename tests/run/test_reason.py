@@ -19,6 +19,7 @@ from tests.run.records import make_about, make_record
         (Outcome.WALL_TIMEOUT, Reason.WALL_TIMEOUT),
         (Outcome.CPU_TIMEOUT, Reason.CPU_TIMEOUT),
         (Outcome.IDLE_TIMEOUT, Reason.IDLE_TIMEOUT),
+        (Outcome.OUTPUT_LIMIT, Reason.OUTPUT_LIMIT),
         (Outcome.CANCELLED, Reason.CANCELLED),
         (Outcome.SUPERVISOR_LOST, Reason.SUPERVISOR_LOST),
         (Outcome.NOT_FOUND, Reason.NOT_FOUND),

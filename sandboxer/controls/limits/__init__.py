@@ -18,7 +18,7 @@ from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import number, own, places_of
 from sandboxer.model.host import Host
 from sandboxer.model.node import Node, Scalar
-from sandboxer.model.op import U32, U64, ArmWallClock, Op, SetRlimit
+from sandboxer.model.op import U32, U64, ArmWallClock, LimitOutput, Op, SetRlimit
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Policy, Trait
@@ -168,6 +168,10 @@ def lower(settings: object, scene: Scene) -> Lowered:
             lines.append(_line(row, asked, op, place))
     steps += [Step(op, Stage.CLOCK, NAME, mine.places.get("wall")) for op in _clock(mine)]
     steps += [Step(clock[0], Stage.CLOCK, NAME, clock[1].place)] if clock else []
+    output, place = mine.values["output"], mine.places.get("output")
+    if output != UNLIMITED:
+        steps.append(Step(LimitOutput(U64(output)), Stage.CLOCK, NAME, place))
+        lines.append(Line(NAME, Status.ENFORCED, f"output: {show_bytes(output)}", place=place))
     wall = show(BY_WORD["wall"], mine.wall_ms)
     what = (
         "wall: unlimited"

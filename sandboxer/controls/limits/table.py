@@ -251,6 +251,16 @@ ROWS: tuple[Row, ...] = (
         can_be_unlimited=False,
     ),
     Row(
+        "output",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        0,
+        MAX_SIZE,
+        "bytes that the command can write to its standard outputs, both together; then the box is killed, and what it wrote "
+        "before is whole. The outputs are pipes then, unless it has a terminal of its own.",
+    ),
+    Row(
         "wall",
         Unit.DURATION,
         None,

@@ -24,6 +24,7 @@ enum outcome {
     OUTCOME_SUPERVISOR_LOST,
     OUTCOME_CPU_TIMEOUT,
     OUTCOME_IDLE_TIMEOUT,
+    OUTCOME_OUTPUT_LIMIT,
     OUTCOME_SETUP_FAILED,
     OUTCOME_NOT_FOUND,
     OUTCOME_NOT_EXECUTABLE,
@@ -68,7 +69,7 @@ struct waiting_limit {
 
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
-#define PTY_BYTES 4096
+#define RELAY_BYTES (64u << 10)
 #define COUNTERS 11
 #define COUNTER_UNKNOWN UINT64_MAX
 
@@ -78,7 +79,18 @@ struct relay {
     int to;
     size_t begin;
     size_t end;
-    char bytes[PTY_BYTES];
+    uint64_t *budget;        /* how much more may be passed on; NULL: all */
+    bool is_over;            /* something was not, for that */
+    bool is_broken;          /* a write failed: nobody takes it any more */
+    char *bytes;             /* RELAY_BYTES */
+};
+
+/* The outputs of the command on their way through us. Without a limit they are the caller's own, and nothing of this is used. */
+struct output {
+    bool is_limited;
+    uint64_t budget;         /* bytes of both together that are left */
+    int inner_fds[2];        /* what the child gets as 1 and 2; -1: none */
+    struct relay relays[2];
 };
 
 struct terminal {
@@ -171,6 +183,7 @@ struct box {
     uint32_t after_step;
     int after_error;
     struct terminal terminal;
+    struct output output;
 };
 
 #define OP(tag, name, fields, lists) int op_##name(struct box *box, struct cursor *c);
@@ -235,6 +248,18 @@ unsigned terminal_polls(struct box *box, struct pollfd *fds);
 void relay_terminal(struct box *box);
 void resize_terminal(struct box *box);
 void end_terminal(struct box *box);
+int reopen(const struct box *box, int fd, int flags);
+void poll_relay(struct pollfd *fds, const struct relay *relay);
+long pump(struct relay *relay);
+int fill_relay(struct relay *relay, int from, int to);
+
+/* outside/output.c */
+void begin_output(struct box *box);
+void take_output(const struct box *box);
+void leave_output(struct box *box);
+unsigned output_polls(const struct box *box, struct pollfd *fds);
+void relay_output(struct box *box);
+void end_output(struct box *box);
 
 /* outside/record.c */
 int write_record(const struct box *box);

@@ -239,6 +239,7 @@ static void run_plan(struct box *box) {
     }
     reap_all(box);
     end_terminal(box);
+    end_output(box);
     run_after(box);
     box->done_ns = box_now(box);
 }
@@ -259,6 +260,7 @@ int main(int count, char **words, char **environment) {
     box.watch_fd = options.watch_fd;
     box.line_fd = box.life_fd = box.child_fd = box.stage_fd = box.root_fd = box.signal_fd = box.terminal.master_fd = -1;
     begin_groups(&box);
+    begin_output(&box);
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);
     if (!prepare(&box, &options)) run_plan(&box);

@@ -161,6 +161,7 @@ struct census {
     uint32_t starts;
     uint32_t groups;
     uint32_t entries;
+    uint32_t outputs;
     uint32_t inside_waits;
     uint32_t outside_waits;
     uint32_t inits;
@@ -173,6 +174,7 @@ static bool is_out_of_order(struct census *census, uint16_t tag) {
     case TAG_make_group: return census->starts || census->groups++ >= GROUPS;
     case TAG_write_group:
     case TAG_allow_devices: return census->starts || !census->groups;
+    case TAG_limit_output: return census->starts || census->outputs++ > 0;
     case TAG_enter_groups: return census->entries++ > 0;
     case TAG_await_inside: return !census->starts || census->inside_waits++ > 0;
     case TAG_write_child_maps:

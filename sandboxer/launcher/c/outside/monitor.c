@@ -182,7 +182,7 @@ static const struct timespec *time_left(const struct box *box, struct timespec *
 enum watched { ON_CHILD, ON_HELPER, ON_LINE, ON_CONTROL, ON_SIGNAL, ON_TERMINAL };
 
 static void watch_once(struct box *box) {
-    struct pollfd fds[ON_TERMINAL + 4];
+    struct pollfd fds[ON_TERMINAL + 8];
     struct timespec left;
     memset(fds, 0, sizeof fds);
     fds[ON_CHILD].fd = box->child_fd;
@@ -192,13 +192,15 @@ static void watch_once(struct box *box) {
     fds[ON_SIGNAL].fd = box->signal_fd;
     for (int i = 0; i < ON_TERMINAL; i++) fds[i].events = POLLIN;
     unsigned extra = terminal_polls(box, fds + ON_TERMINAL);
+    extra += output_polls(box, fds + ON_TERMINAL + extra);
     int ready = k_poll(fds, ON_TERMINAL + extra, time_left(box, &left));
     if (ready < 0) return;
     if (fds[ON_LINE].revents) read_line(box);
     if (fds[ON_CONTROL].revents) read_control(box);
     if (fds[ON_SIGNAL].revents) read_signals(box);
     look_at_clocks(box);
-    if (extra) relay_terminal(box);
+    if (box->terminal.master_fd >= 0) relay_terminal(box);
+    if (box->output.is_limited) relay_output(box);
     if (fds[ON_HELPER].revents && box->helper_pid) reap(box, WNOHANG);
     if (fds[ON_CHILD].revents && !box->has_child_ended) reap(box, WNOHANG);
 }

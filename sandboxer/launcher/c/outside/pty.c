@@ -1,6 +1,7 @@
 /* The relay between the caller's terminal and the box's pseudo-terminal. pty(7), termios(3). */
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "../box.h"
@@ -10,7 +11,7 @@
 #define K_TCGETS TCGETS
 
 /* The stream again, as a description of our own that does not block: O_NONBLOCK on the caller's would outlive us. */
-static int reopen(const struct box *box, int fd, int flags) {
+int reopen(const struct box *box, int fd, int flags) {
     char path[32];
     struct stat status;
     if (SYS2(SYS_fstat, fd, &status) < 0 || !(S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode))) return fd;
@@ -43,8 +44,10 @@ void begin_terminal(struct box *box, int master_fd) {
     for (int fd = 0; fd <= 2 && terminal->outer_fd < 0; fd++)
         if (SYS3(SYS_ioctl, fd, TCGETS, &terminal->old) >= 0) terminal->outer_fd = fd;
     if (terminal->outer_fd >= 0) seize_outer(terminal);
-    terminal->in = (struct relay){.from = reopen(box, 0, O_RDONLY), .to = master_fd};
-    terminal->out = (struct relay){.from = master_fd, .to = reopen(box, 1, O_WRONLY)};
+    int error = fill_relay(&terminal->in, reopen(box, 0, O_RDONLY), master_fd);
+    if (!error) error = fill_relay(&terminal->out, master_fd, reopen(box, 1, O_WRONLY));
+    if (error) kill_box(box, OUTCOME_SUPERVISOR_LOST);
+    if (box->output.is_limited) terminal->out.budget = &box->output.budget;
     resize_terminal(box);
 }
 
@@ -55,8 +58,8 @@ void resize_terminal(struct box *box) {
     SYS3(SYS_ioctl, box->terminal.master_fd, TIOCSWINSZ, &size);
 }
 
-static void poll_relay(struct pollfd *fds, const struct relay *relay) {
-    bool has_room = relay->end < sizeof relay->bytes;
+void poll_relay(struct pollfd *fds, const struct relay *relay) {
+    bool has_room = relay->end < RELAY_BYTES;
     fds[0].fd = relay->from >= 0 && has_room ? relay->from : -1;
     fds[0].events = POLLIN;
     fds[1].fd = relay->to >= 0 && relay->begin < relay->end ? relay->to : -1;
@@ -85,19 +88,39 @@ static bool is_ready(int fd, short events) {
     return fd >= 0 && k_poll(&one, 1, &at_once) > 0;
 }
 
+/* What is over the budget is not passed on. */
+static void keep_to_budget(struct relay *relay, size_t got) {
+    if (!relay->budget) return;
+    size_t over = got > *relay->budget ? got - (size_t)*relay->budget : 0;
+    *relay->budget -= got - over;
+    relay->end -= over;
+    if (over) relay->is_over = true;
+}
+
+/* A relay between two descriptors. mmap(2) rather than a place in the box: most boxes have none. */
+int fill_relay(struct relay *relay, int from, int to) {
+    long bytes = SYS6(SYS_mmap, NULL, RELAY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *relay = (struct relay){.from = from, .to = to};
+    if (failed(bytes)) return failed(bytes);
+    relay->bytes = (char *)bytes;
+    return 0;
+}
+
 /* Move what can be moved without waiting. Answers the last result of read: 0 is an end, negative an errno, 1 neither. */
-static long pump(struct relay *relay) {
+long pump(struct relay *relay) {
     long got = 1;
-    if (relay->end < sizeof relay->bytes && is_ready(relay->from, POLLIN)) {
-        got = SYS3(SYS_read, relay->from, relay->bytes + relay->end, sizeof relay->bytes - relay->end);
+    if (relay->end < RELAY_BYTES && is_ready(relay->from, POLLIN)) {
+        got = SYS3(SYS_read, relay->from, relay->bytes + relay->end, RELAY_BYTES - relay->end);
         if (got > 0) relay->end += (size_t)got;
+        if (got > 0) keep_to_budget(relay, (size_t)got);
         if (got == -EAGAIN || got == -EINTR) got = 1;
     }
     if (relay->begin < relay->end && is_ready(relay->to, POLLOUT)) {
         long done = SYS3(SYS_write, relay->to, relay->bytes + relay->begin, relay->end - relay->begin);
         if (done > 0) relay->begin += (size_t)done;
         /* Nobody reads any more: what follows is dropped, so that the box is not held up. */
-        if (done < 0 && done != -EAGAIN && done != -EINTR) relay->begin = relay->end;
+        relay->is_broken = done < 0 && done != -EAGAIN && done != -EINTR;
+        if (relay->is_broken) relay->begin = relay->end;
     }
     if (relay->begin == relay->end) relay->begin = relay->end = 0;
     return got;
@@ -109,7 +132,7 @@ static void end_input(struct terminal *terminal) {
     struct termios settings;
     in->from = -1;
     if (SYS3(SYS_ioctl, terminal->master_fd, TCGETS, &settings) < 0) return;
-    if (in->end < sizeof in->bytes) in->bytes[in->end++] = (char)settings.c_cc[VEOF];
+    if (in->end < RELAY_BYTES) in->bytes[in->end++] = (char)settings.c_cc[VEOF];
 }
 
 void relay_terminal(struct box *box) {
@@ -117,6 +140,7 @@ void relay_terminal(struct box *box) {
     if (terminal->in.from >= 0 || terminal->in.begin < terminal->in.end)
         if (pump(&terminal->in) <= 0 && terminal->in.from >= 0) end_input(terminal);
     if (!terminal->quiet_until_ns && pump(&terminal->out) <= 0) terminal->quiet_until_ns = box_now(box) + QUIET_NS;
+    if (terminal->out.is_over) kill_box(box, OUTCOME_OUTPUT_LIMIT);
 }
 
 /* Bring out what the box wrote before its end, but do not wait for a reader for ever. What a slave wrote reaches the master
@@ -128,7 +152,7 @@ static void drain(const struct box *box, struct relay *out) {
     while (box_now(box) < until && (!is_dry || out->begin < out->end)) {
         struct pollfd wait[2] = {{.fd = is_dry ? -1 : out->from, .events = POLLIN}, {.fd = out->to, .events = POLLOUT}};
         size_t waiting = out->end - out->begin;
-        if (out->end == sizeof out->bytes) wait[0].fd = -1;
+        if (out->end == RELAY_BYTES) wait[0].fd = -1;
         if (!waiting) wait[1].fd = -1;
         k_poll(wait, 2, &moment);
         if (pump(out) <= 0) is_dry = true;

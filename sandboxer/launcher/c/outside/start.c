@@ -17,6 +17,7 @@ static void enter_inside(struct box *box, int line_fd, int life_fd) {
     for (size_t i = 0; i < sizeof monitors / sizeof *monitors; i++)
         if (monitors[i] >= 0) k_close(monitors[i]);
     leave_groups_outside(box);
+    take_output(box);
     box->line_fd = line_fd;
     box->life_fd = life_fd;
     run_inside(box, 0);
@@ -39,6 +40,7 @@ int op_start(struct box *box, struct cursor *c) {
     if (child == 0) enter_inside(box, line[1], life[0]);
     k_close(line[1]);
     k_close(life[0]);
+    leave_output(box);
     if (box->watch_fd >= 0) k_close(box->watch_fd);
     box->watch_fd = -1;
     if (child < 0) return (int)-child;
