@@ -14,6 +14,7 @@ PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
 EXPLAIN_BENCH_FLAGS ?=
+LOAD_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
 VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
 VM_KERNELS ?= stable newest
@@ -57,7 +58,8 @@ bench: setup
 	@scripts/setup $(BENCH_PACKAGES)
 	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS); status=$$?; \
 		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && \
-		$(BIN)/python -m benchmarks.explain $(EXPLAIN_BENCH_FLAGS) && exit $$status
+		$(BIN)/python -m benchmarks.explain $(EXPLAIN_BENCH_FLAGS) && \
+		$(BIN)/python -m benchmarks.load $(LOAD_BENCH_FLAGS) && exit $$status
 
 # The seeds are read and never written: what a run finds worth keeping goes to build/.
 fuzz: setup
