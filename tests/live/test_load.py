@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
+import time
 from collections.abc import Sequence
 
 from tests.live.boxes import Box
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
+from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
 
 LIMITS = "limits: {memory: 64M, processes: 16, cpus: 200%, enforce: best_effort}"
-AT_ONCE, SHORT, WORKERS = 60, 200, 8
+AT_ONCE, SHORT, WORKERS, ROUNDS = 60, 200, 8, 500
 
 
 def saved(box: Box, name: str, *command: str) -> list[str]:
@@ -64,6 +66,25 @@ def test_many_boxes_one_after_another_leave_nothing(box: Box) -> None:
     before = read_traces()
     done = subprocess.run(["sh", "-c", script], cwd=box.place, capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("", "")
+    assert wait_until_gone(before) == []
+
+
+def test_launchers_that_are_killed_at_any_moment_leave_nothing_after_the_next_start(box: Box) -> None:
+    """A group that was made a moment before, a box in the middle of its set-up, one that runs, one that ends."""
+    words = saved(box, "short.plan", "sh", "-c", "sleep 0.002")
+    adopt_orphans()
+    before = read_traces()
+    chance = random.Random(7)
+    for _ in range(ROUNDS):
+        process = subprocess.Popen(words, cwd=box.place)
+        time.sleep(chance.uniform(0, 0.012))
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 30
+    while read_traces().processes - before.processes and time.monotonic() < end:
+        reap_adopted()
+        time.sleep(0.01)
+    assert subprocess.run(words, cwd=box.place).returncode == 0
     assert wait_until_gone(before) == []
 
 
