@@ -64,8 +64,8 @@ class Seat:
         return name
 
     def words(self, argv: Sequence[str | Path], *, profile: str = "python", options: Sequence[str | Path] = ()) -> list[str]:
-        """The command line of a run."""
-        return [str(word) for word in (self.installation.command, "exec", "--profile", profile, *options, "--", *argv)]
+        """The command line of a run, without notes on what this person cannot have here (limits of the whole box)."""
+        return [str(word) for word in (self.installation.command, "exec", "--quiet", "--profile", profile, *options, "--", *argv)]
 
     def run(
         self,

@@ -140,7 +140,7 @@ def watch(seat: Seat) -> Iterable[None]:
     before = read_traces([seat.place])
     yield
     begun = time.monotonic()
-    assert wait_until_gone(before, [seat.place], limit_s=SOON_S) == []
+    assert wait_until_gone(before, [seat.place], limit_s=SOON_S, next_start=lambda: seat.run(["true"])) == []
     print(f"gone after {(time.monotonic() - begun) * 1000:.0f} ms")
     assert look_around(seat) - around == set()
 

@@ -85,7 +85,7 @@ class Screen:
 
     def box(self, argv: str, options: str = "-t", profile: str = "python") -> str:
         """A command line for the shell; `argv` is quoted by whoever gives it."""
-        return f"{self.seat.installation.command} exec -p {profile} {options} -- {argv}"
+        return f"{self.seat.installation.command} exec -q -p {profile} {options} -- {argv}"
 
     def front(self) -> int:
         """The front that the shell has started, when its monitor is there."""
@@ -114,7 +114,7 @@ def screen(seat: Seat, actor: Path) -> Iterator[Screen]:
         shell.wait()
         os.close(master)
         os.close(slave)
-    assert wait_until_gone(before) == []
+    assert wait_until_gone(before, next_start=lambda: seat.run(["true"])) == []
 
 
 @contextlib.contextmanager

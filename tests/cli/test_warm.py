@@ -140,8 +140,8 @@ def test_granted_path_that_becomes_a_link_is_looked_at_anew(front: Front, tmp_pa
 @needs("userns")
 def test_profile_that_changed_a_moment_ago_is_not_kept(front: Front) -> None:
     path = front.profile("mine")
-    os.utime(path)
-    assert time.time() - path.stat().st_mtime < 1
+    later = time.time() + 60  # a busy machine may take long to come to it
+    os.utime(path, (later, later))
     front.run("exec", "-p", "mine", "--", "true")
     assert front.plans == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,13 @@ def descendants(root: int) -> set[int]:
     return seen
 
 
-def wait_until_gone(before: Traces, directories: Iterable[Path] = (), limit_s: float = 10.0) -> list[str]:
-    """Look until nothing is left or the time is over; the last look's leftovers. Reaps the orphans that we adopted."""
+def wait_until_gone(
+    before: Traces, directories: Iterable[Path] = (), limit_s: float = 10.0, next_start: Callable[[], object] | None = None
+) -> list[str]:
+    """Look until nothing is left or the time is over; the last look's leftovers. Reaps the orphans that we adopted.
+
+    next_start: starts a box, once nothing but groups is left: a launcher removes those of others that were killed.
+    """
     places = tuple(directories)
     end = time.monotonic() + limit_s
     while True:
@@ -67,6 +72,9 @@ def wait_until_gone(before: Traces, directories: Iterable[Path] = (), limit_s: f
         left = read_traces(places).leftovers(before)
         if not left or time.monotonic() > end:
             return left
+        if next_start and all(line.startswith("control group ") for line in left):
+            next_start()
+            next_start = None
         time.sleep(0.005)
 
 

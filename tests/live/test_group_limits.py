@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live.boxes import Box, enforced
-from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
+from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 from tests.live.needs import needs, this_host
 from tests.live.users import Installation, Person
 
@@ -214,12 +213,7 @@ def test_group_of_a_killed_launcher_goes_with_the_next_start(caller: Person, ins
         process.kill()
         process.wait()
         process.stdout.close()
-    end = time.monotonic() + 10
-    while read_traces().processes - before.processes and time.monotonic() < end:
-        reap_adopted()  # what is not reaped is in its group
-        time.sleep(0.01)
-    box.output("true")
-    assert wait_until_gone(before) == []
+    assert wait_until_gone(before, next_start=lambda: box.output("true")) == []
 
 
 def _below(root: int) -> list[int]:

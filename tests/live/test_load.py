@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from tests.live.boxes import Box
-from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
+from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
 LIMITS = "limits: {memory: 64M, processes: 16, cpus: 200%, enforce: best_effort}"
 AT_ONCE, SHORT, WORKERS, ROUNDS = 60, 200, 8, 500
@@ -80,12 +80,7 @@ def test_launchers_that_are_killed_at_any_moment_leave_nothing_after_the_next_st
         time.sleep(chance.uniform(0, 0.012))
         process.kill()
         process.wait()
-    end = time.monotonic() + 30
-    while read_traces().processes - before.processes and time.monotonic() < end:
-        reap_adopted()
-        time.sleep(0.01)
-    assert subprocess.run(words, cwd=box.place).returncode == 0
-    assert wait_until_gone(before) == []
+    assert wait_until_gone(before, limit_s=30, next_start=lambda: subprocess.run(words, cwd=box.place, check=True)) == []
 
 
 def _quoted(word: str) -> str:
