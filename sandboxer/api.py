@@ -8,13 +8,25 @@ from typing import TypedDict, Unpack
 
 from sandboxer.learn.explained import run_explained
 from sandboxer.model.policy import Policy
-from sandboxer.model.result import Denial, Denials, Reason, Result, Risk
+from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
 from sandboxer.run.prepare import resolve_request
 from sandboxer.run.request import Request
 from sandboxer.run.start import run_captured
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
-__all__ = ["Denial", "Denials", "Options", "Policy", "Reason", "Result", "Risk", "load", "run"]
+__all__ = [
+    "Denial",
+    "Denials",
+    "LandlockDenial",
+    "LandlockDenials",
+    "Options",
+    "Policy",
+    "Reason",
+    "Result",
+    "Risk",
+    "load",
+    "run",
+]
 
 
 class Options(TypedDict, total=False):
