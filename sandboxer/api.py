@@ -62,8 +62,8 @@ def run(
     input: what the command reads; None: the caller's own standard input. capture: its outputs are in the Result, also those of a
     command that was ended; False: they go where the caller's go. max_output_bytes: how much of each output is captured; a
     command that writes more is killed, and the Result has the first part and the reason OUTPUT_LIMIT. explain: the Result says
-    which system calls were refused, by which rule, and what would allow them; such a run always compiles its profile, and each
-    refused call takes longer.
+    which system calls were refused, by which rule, and what would allow them, and the same of what Landlock refused, where the
+    kernel tells root of that; such a run always compiles its profile, and each refused call takes longer.
     Raises: ProfileError, HostError, before anything ran. A command that cannot be started is a Result with that reason.
     """
     request = make_request(profile, options, is_watched=explain)

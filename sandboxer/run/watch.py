@@ -99,6 +99,7 @@ class Watch:
             turns.drop(self.ours.fileno())
         if self._listener:
             turns.drop(self._listener.descriptor)
+            self._listener.close()  # it was opened in the box's Landlock domain, which does not end as long as it is open
         if self.hearing:
             self.hearing.leave(turns)
 

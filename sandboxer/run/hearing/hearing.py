@@ -26,7 +26,9 @@ from sandboxer.run.hearing.refused import RefusedLedger
 from sandboxer.run.turns import Turns
 
 MARK_LIMIT_S = 2.0
-"""How long the kernel has for the records of a mark. It needs a moment; the limit is for rules that keep them back."""
+"""How long the log may be silent before the records of a mark. It needs a moment; the limit is for rules that keep them back."""
+DRAIN_LIMIT_S = 30.0
+"""How long the rest of the log is read in all, which others may be writing too."""
 TURN = 64
 DOMAINS_WAITING = 64
 ACCESSES_WAITING = 16
@@ -74,12 +76,10 @@ class Hearing:
         """Until the mark is here, and the end of each of our domains: the kernel frees them when it comes to that."""
         poll = select.poll()
         poll.register(self.log.descriptor, select.POLLIN)
-        end = time.monotonic() + MARK_LIMIT_S
+        end = time.monotonic() + DRAIN_LIMIT_S
         while self._read() or self._last or None in self._domains.values():
-            left_ms = int((end - time.monotonic()) * 1000)
-            if left_ms <= 0:
+            if time.monotonic() > end or not poll.poll(MARK_LIMIT_S * 1000):
                 break
-            poll.poll(left_ms)
 
     def _count_losses(self) -> None:
         if self._last:
@@ -91,8 +91,11 @@ class Hearing:
             lost = after.lost - self.before.lost - (0 if after.has_daemon else self.log.received)
             if lost > 0:
                 self.losses.append(f"the kernel lost {lost} records of this machine meanwhile, of whatever kind")
+        if None in self._domains.values():
+            self.losses.append("the kernel did not tell how often it refused in all")
+            return
         missing = sum(count or 0 for count in self._domains.values()) - self.ledger.count
-        if missing > 0 and None not in self._domains.values():
+        if missing > 0:
             self.ledger.others += missing
             self.losses.append(f"of {missing} refusals only the number is known")
 

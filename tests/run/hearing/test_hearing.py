@@ -112,12 +112,12 @@ def test_refusals_that_the_kernel_counted_and_did_not_tell_are_counted() -> None
 
 
 def test_end_of_the_log_that_does_not_come_is_told() -> None:
-    assert heard(READ, MADE).losses == ["the kernel did not come to its end of the log in time"]
+    assert heard().losses == ["the kernel did not come to its end of the log in time"]
 
 
 def test_domain_that_somebody_keeps_is_not_waited_for_without_end() -> None:
     found = heard(READ, MADE, MARKED)
-    assert (found.ledger.count, found.losses) == (1, [])
+    assert (found.ledger.count, found.losses) == (1, ["the kernel did not tell how often it refused in all"])
 
 
 def test_mark_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
