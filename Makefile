@@ -19,6 +19,7 @@ TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-
 VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
 VM_KERNELS ?= stable newest
 VM_TESTS ?= tests/vm/suite tests/live/test_devices.py
+VM_AUDIT_TESTS ?= tests/vm/audit
 BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
@@ -34,8 +35,9 @@ test: setup
 	@scripts/setup $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
 
-# As root, then as the ordinary user, on each kernel. `make -j2 test-vm` has both kernels run at once.
-test-vm: $(addprefix test-vm-,$(VM_KERNELS))
+# As root, then as the ordinary user, on each kernel; and as root where refusals of Landlock are recorded.
+# `make -j2 test-vm` has both kernels run at once.
+test-vm: $(addprefix test-vm-,$(VM_KERNELS)) $(if $(filter newest,$(VM_KERNELS)),test-vm-audit)
 
 test-vm-packages: setup
 	@scripts/setup $(VM_PACKAGES)
@@ -44,6 +46,9 @@ test-vm-%: test-vm-packages
 	@status=0; for user in "" --user; do \
 		$(BIN)/python -m tests.vm test --kernel $* $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
 	done; exit $$status
+
+test-vm-audit: test-vm-packages
+	@$(BIN)/python -m tests.vm test --kernel newest --audit -- $(VM_AUDIT_TESTS) $(PYTEST_FLAGS)
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know thi
 if TYPE_CHECKING:
     from sandboxer.api import Options, Policy, load, run
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
-    from sandboxer.model.result import Denial, Denials, Reason, Result, Risk, Timings, Usage
+    from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,8 @@ __all__ = [
     "HostError",
     "InternalError",
     "KernelError",
+    "LandlockDenial",
+    "LandlockDenials",
     "Options",
     "Policy",
     "ProfileError",
@@ -41,7 +43,10 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
     **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
-    **dict.fromkeys(("Denial", "Denials", "Reason", "Result", "Risk", "Timings", "Usage"), "sandboxer.model.result"),
+    **dict.fromkeys(
+        ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
+        "sandboxer.model.result",
+    ),
 }
 
 

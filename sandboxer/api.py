@@ -8,13 +8,25 @@ from typing import TypedDict, Unpack
 
 from sandboxer.learn.explained import run_explained
 from sandboxer.model.policy import Policy
-from sandboxer.model.result import Denial, Denials, Reason, Result, Risk
+from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
 from sandboxer.run.prepare import resolve_request
 from sandboxer.run.request import Request
 from sandboxer.run.start import run_captured
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
-__all__ = ["Denial", "Denials", "Options", "Policy", "Reason", "Result", "Risk", "load", "run"]
+__all__ = [
+    "Denial",
+    "Denials",
+    "LandlockDenial",
+    "LandlockDenials",
+    "Options",
+    "Policy",
+    "Reason",
+    "Result",
+    "Risk",
+    "load",
+    "run",
+]
 
 
 class Options(TypedDict, total=False):
@@ -50,8 +62,8 @@ def run(
     input: what the command reads; None: the caller's own standard input. capture: its outputs are in the Result, also those of a
     command that was ended; False: they go where the caller's go. max_output_bytes: how much of each output is captured; a
     command that writes more is killed, and the Result has the first part and the reason OUTPUT_LIMIT. explain: the Result says
-    which system calls were refused, by which rule, and what would allow them; such a run always compiles its profile, and each
-    refused call takes longer.
+    which system calls were refused, by which rule, and what would allow them, and the same of what Landlock refused, where the
+    kernel tells root of that; such a run always compiles its profile, and each refused call takes longer.
     Raises: ProfileError, HostError, before anything ran. A command that cannot be started is a Result with that reason.
     """
     request = make_request(profile, options, is_watched=explain)

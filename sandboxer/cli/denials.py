@@ -1,26 +1,21 @@
-"""How refused system calls look on a terminal."""
+"""How refused system calls, and what Landlock refused, look on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from sandboxer.cli.options import visible
-from sandboxer.model.result import Denial, Denials, Reason, Result
+from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
 PATCH_LINES_SHOWN = 80
-UNSEEN = " (what mounts, Landlock, modes and limits refuse is not seen)"
 
 
 def show_denials(result: Result) -> Iterator[str]:
-    """Every refused call with its reason, its risk and its patch; what came from inside cannot move the terminal's cursor."""
+    """All that was refused, with its reason, its risk and its patch; what came from inside cannot move the terminal's cursor."""
     denials = result.denials or Denials()
-    if not denials.count:
-        yield f"sandboxer: no system call was refused{UNSEEN}"
-        yield from _note_trap(result)
-        return
-    yield f"sandboxer: {_count(denials.count, 'system call')} refused{UNSEEN}"
+    yield f"sandboxer: {_count(denials.count, 'system call') if denials.count else 'no system call was'} refused{unseen(denials)}"
     yield from _note_trap(result)
     reasons = gather_uses(denials.rows)
     for rows in reasons[:REASONS_SHOWN]:
@@ -30,9 +25,48 @@ def show_denials(result: Result) -> Iterator[str]:
     if left:
         yield ""
         yield f"{_count(left, 'refused call')} of further kinds" + ("; --report has them" if reasons[REASONS_SHOWN:] else "")
-    if denials.patch and denials.patch not in {row.patch for row in denials.rows}:
+    if denials.landlock:
+        yield from show_landlock(denials.landlock)
+    if denials.patch and denials.patch not in {row.patch for row in _all_rows(denials)}:
         yield ""
         yield from (visible(line) for line in show_patch(denials))
+    if denials.landlock and denials.landlock.unheard:
+        yield ""
+        yield f"sandboxer: what Landlock refused is not seen: {visible(denials.landlock.unheard)}"
+
+
+def unseen(denials: Denials) -> str:
+    """What nobody heard of."""
+    is_heard = denials.landlock is None or not denials.landlock.unheard
+    return f" (what mounts, {'' if is_heard else 'Landlock, '}modes and limits refuse is not seen)"
+
+
+def show_landlock(found: LandlockDenials) -> Iterator[str]:
+    """What Landlock refused, for which reasons."""
+    if found.unheard or not (found.count or found.losses):
+        return
+    yield ""
+    yield f"sandboxer: Landlock refused {_times(found.count) if found.count else 'nothing'}"
+    yield from (f"  {visible(loss)}" for loss in found.losses)
+    reasons: dict[tuple[object, ...], list[LandlockDenial]] = {}
+    for row in found.rows:
+        key = (row.rights, row.rule, row.place, row.patch)
+        same = next((known for known in reasons if row.is_rest and known[:1] == key[:1]), key)
+        reasons.setdefault(same, []).append(row)
+    kept = list(reasons.values())
+    for rows in kept[:REASONS_SHOWN]:
+        yield ""
+        for row in rows:
+            yield visible(f"{row.words}, {_times(row.count)}" + (", for other things" if row.is_rest else ""))
+        yield from (visible(line) for line in _show_why(rows[0]))
+    left = found.others + sum(row.count for rows in kept[REASONS_SHOWN:] for row in rows)
+    if left:
+        yield ""
+        yield f"{_count(left, 'further refusal')} counted" + ("; --report has some of them" if kept[REASONS_SHOWN:] else "")
+
+
+def _all_rows(denials: Denials) -> tuple[Denial | LandlockDenial, ...]:
+    return (*denials.rows, *(denials.landlock.rows if denials.landlock else ()))
 
 
 def _note_trap(result: Result) -> Iterator[str]:
@@ -67,18 +101,25 @@ def show_reason(rows: Sequence[Denial]) -> Iterator[str]:
     """Some uses of a call, and what is the same for all of them."""
     row = rows[0]
     for use in rows:
-        times = "once" if use.count == 1 else f"{use.count} times"
-        yield f"{use.words} = {use.answer}, {times}" + (", with other arguments" if use.is_rest else "")
-    yield f"  by:   {row.process or '?'}, pid {row.pid}"
+        yield f"{use.words} = {use.answer}, {_times(use.count)}" + (", with other arguments" if use.is_rest else "")
+    yield from _show_why(row)
+    if row.group:
+        shown = ", ".join(row.group_calls[:CALLS_SHOWN])
+        more = f" and {len(row.group_calls) - CALLS_SHOWN} more" if len(row.group_calls) > CALLS_SHOWN else ""
+        yield f"  or:   policies: [syscalls/{row.group}]" + (f", which also allows {shown}{more}" if shown else "")
+
+
+def _show_why(row: Denial | LandlockDenial) -> Iterator[str]:
+    yield f"  by:   {row.process or '?'}" + (f", pid {row.pid}" if row.pid else "")
     yield f"  why:  {row.rule}" + (f" ({row.place.show()})" if row.place else "")
     yield f"  risk: {row.risk.value}: {row.risk_why}"
     if row.attempt:
         yield f"  try:  {row.attempt}{':' if row.patch else ''}"
     yield from (f"          {line}" for line in row.patch.splitlines())
-    if row.group:
-        shown = ", ".join(row.group_calls[:CALLS_SHOWN])
-        more = f" and {len(row.group_calls) - CALLS_SHOWN} more" if len(row.group_calls) > CALLS_SHOWN else ""
-        yield f"  or:   policies: [syscalls/{row.group}]" + (f", which also allows {shown}{more}" if shown else "")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _count(number: int, what: str) -> str:

@@ -38,7 +38,7 @@ OPTIONS = (
     Option("--report", "FILE", help="when it has ended, write the truth about the run as JSON to FILE (-: standard output)"),
     Option("--usage", help="when it has ended, tell on one line of standard error what the box used"),
     Option("--json", help="in place of our messages, write that JSON to standard error, on one line"),
-    Option("--explain", help="tell which system calls were refused, by which rule, and what would allow them at what risk"),
+    Option("--explain", help="tell what was refused, by which rule, and what would allow it at what risk"),
     Option("--no-cache", help="compile the profile anew, and keep nothing"),
     Option("--verbose", short="-v", help="tell on standard error how each part of the profile is enforced"),
     Option("--quiet", short="-q", help="keep notes to ourselves; errors are still told"),
@@ -48,8 +48,10 @@ Standard input and output are the command's own. Options can only widen a profil
 Ctrl-Z stops the whole box until `fg` or `bg`, but not its wall clock; with --tty the key is the command's.
 
 With --explain every refused system call is answered by this process, which says what the profile says. It costs nothing
-for calls that are allowed, and less than strace for those that are not; the profile is compiled anew. Refusals by mounts,
-Landlock, file modes, capabilities and limits are not seen. The same is under `denials` in --report and --json.
+for calls that are allowed, and less than strace for those that are not; the profile is compiled anew. What Landlock refuses
+is told too where the kernel records it and we may read that: Linux 6.15, auditing on (audit=1 or an audit daemon), and root.
+The machine's audit log gets those records then; elsewhere the last line says why they are missing. Refusals by mounts, file
+modes, capabilities and limits are not seen. The same is under `denials` in --report and --json.
 
 exit status:
   the command's own, if it ended by itself

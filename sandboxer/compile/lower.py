@@ -48,7 +48,7 @@ def lower_policy(
     """The plan of a policy for a host.
 
     has_terminal: the command gets a pseudo-terminal; that is the caller's wish and no right, so no profile says it.
-    is_watched: the caller wants to hear of refused system calls; what is refused stays the same.
+    is_watched: the caller wants to hear of what is refused, which stays the same.
     Raises: HostError with everything that required sections lack; ProfileError for what contradicts itself.
     """
     if has_terminal:

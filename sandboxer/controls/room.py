@@ -67,7 +67,7 @@ class Scene:
     Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
     `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before.
-    is_watched: somebody outside wants to hear of every system call that is refused.
+    is_watched: somebody outside wants to hear of what is refused.
     """
 
     host: Host

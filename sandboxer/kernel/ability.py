@@ -47,6 +47,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         _seccomp(host),
         _system_calls(host),
         _landlock(host),
+        *_landlock_records(host),
         Ability("control groups", State.NOTE, _cgroup_words(host)),
         _device_programs(host),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
@@ -147,6 +148,14 @@ def _landlock(host: Host) -> Ability:
         return Ability("Landlock", State.YES, f"ABI {abi}")
     words = ", ".join(f"{right.name} ({KERNELS[right.abi]})" for right in newer)
     return Ability("Landlock", State.YES, f"ABI {abi}; newer kernels know more: {words}")
+
+
+def _landlock_records(host: Host) -> tuple[Ability, ...]:
+    """Whether `exec --explain` can tell what Landlock refuses."""
+    if not host.landlock_abi:
+        return ()
+    says = f"not heard: {host.unheard}" if host.unheard else "told by exec --explain"
+    return (Ability("Landlock's refusals", State.NOTE, says),)
 
 
 def _system_calls(host: Host) -> Ability:

@@ -14,6 +14,7 @@ from sandboxer.abi import ebpf
 # From 424 on every architecture uses the same numbers (include/uapi/asm-generic/unistd.h).
 PIDFD_SEND_SIGNAL, OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 424, 428, 429, 430, 431, 432
 PIDFD_OPEN, CLONE3, CLOSE_RANGE, OPENAT2, MOUNT_SETATTR, LANDLOCK_CREATE_RULESET = 434, 435, 436, 437, 442, 444
+LANDLOCK_RESTRICT_SELF = 446
 
 BPF = {"x86_64": 321, "aarch64": 280}  # arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h
 
@@ -25,7 +26,7 @@ OPEN_TREE_CLONE = 1
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOUNT_ATTR_IDMAP = 0x00100000
-PR_SET_DUMPABLE, PR_SET_PDEATHSIG = 4, 1
+PR_SET_DUMPABLE, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 4, 1, 38
 LANDLOCK_CREATE_RULESET_VERSION = 1
 
 _NOTHING = ctypes.c_void_p(None)
@@ -104,6 +105,21 @@ def find_landlock_abi() -> tuple[int, int]:
         return call(LANDLOCK_CREATE_RULESET, _NOTHING, 0, LANDLOCK_CREATE_RULESET_VERSION), 0
     except OSError as error:
         return 0, error.errno or 0
+
+
+def make_ruleset(attributes: bytes) -> int:
+    """A Landlock ruleset; the descriptor is the caller's. landlock_create_ruleset(2). Raises OSError."""
+    return call(LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
+
+
+def enter_ruleset(ruleset: int, flags: int) -> None:
+    """Let the calling thread enter a domain, for good. landlock_restrict_self(2). Raises OSError."""
+    call(LANDLOCK_RESTRICT_SELF, ruleset, flags)
+
+
+def forbid_new_privileges() -> None:
+    """PR_SET_NO_NEW_PRIVS(2const), of the calling thread. Raises OSError."""
+    _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0))
 
 
 def unshare(flags: int) -> None:

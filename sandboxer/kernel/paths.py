@@ -98,3 +98,11 @@ class _Search:
 
 def _names(path: str) -> list[str]:
     return [name for name in path.split("/") if name and name != "."]
+
+
+def find_inode(path: bytes) -> int:
+    """The number of the inode that a path names, without following a final link; 0 where there is none."""
+    try:
+        return os.lstat(path).st_ino
+    except (OSError, ValueError):
+        return 0

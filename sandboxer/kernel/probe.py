@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
+from sandboxer.kernel.audit.log import find_audit_problem
 from sandboxer.kernel.groups import find_device_program_problem, find_groups
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
@@ -83,6 +84,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         landlock_abi=trial.landlock_abi,
         landlock_problem=landlock.why if landlock else "",
         landlock_mend=landlock.mend if landlock else "",
+        audit_problem=find_audit_problem(sets.effective),
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
         has_fresh_proc=trial.works("proc"),

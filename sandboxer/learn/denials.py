@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sandboxer.abi import bpf
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.compile.resolve import syscall_groups
@@ -28,14 +30,19 @@ NO_PATCH = Patch("", "")
 SEE_ABOVE = Patch("", "the same as for the other uses of this call, with their own arguments")
 
 
-def explain_denials(ledger: Ledger, policy: Policy, settings: Settings, arch: str) -> Denials:
-    """Every refusal of a run, explained. settings: those of the policy for the machine that it ran on."""
+def explain_denials(
+    ledger: Ledger, policy: Policy, settings: Settings, arch: str, *, more: Iterable[tuple[Patch, Risk]] = ()
+) -> Denials:
+    """Every refused call of a run, explained. settings: those of the policy for the machine that it ran on.
+
+    more: patches for what else was refused, each with its risk, to stand in the patch of all.
+    """
     # Files are read for this, and only if there is something to explain.
     groups = Groups(syscall_groups() if ledger.refusals else {}, settings)
     explained = [_explain(refusal, policy, settings, arch, groups) for refusal in ledger.refusals]
     # What answers ENOSYS has an older call to fall back on.
     needed = ((patch, row.risk) for row, patch in explained if row.answer != "ENOSYS")
-    whole = join_patches(policy, needed)
+    whole = join_patches(policy, (*needed, *more))
     return Denials(tuple(row for row, _ in explained), ledger.others, whole.yaml, whole.attempt)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.lower import make_scene
-from sandboxer.controls import seccomp
+from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.learn.denials import explain_denials
+from sandboxer.learn.landlock import explain_landlock, find_walls
+from sandboxer.learn.patch import Patch
 from sandboxer.learn.witness import PolicyWitness
-from sandboxer.model.result import Result
+from sandboxer.model.op import LandlockRestrict
+from sandboxer.model.plan import Plan
+from sandboxer.model.result import LandlockDenial, LandlockDenials, Result
+from sandboxer.run.hearing.hearing import UnheardError, open_hearing
 from sandboxer.run.prepare import Compiled, compile_request
 from sandboxer.run.request import Request
 from sandboxer.run.start import run_entry
@@ -21,11 +26,12 @@ from sandboxer.run.watch import Watch, open_watch
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A compiled request and the watch over its run."""
+    """A compiled request and the watch over its run. unheard: why what Landlock refuses is not heard; empty: it is."""
 
     compiled: Compiled
     settings: Settings
     watch: Watch
+    unheard: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -35,7 +41,26 @@ class Explained:
     def add_denials(self, result: Result) -> Result:
         """The result, with what the run was refused."""
         made = self.compiled
-        return replace(result, denials=explain_denials(self.watch.ledger, made.policy, self.settings, made.host.arch))
+        walls, rows = self._explain_landlock()
+        more = ((patch, row.risk) for row, patch in rows)
+        found = explain_denials(self.watch.ledger, made.policy, self.settings, made.host.arch, more=more)
+        return replace(result, denials=replace(found, landlock=walls))
+
+    def _explain_landlock(self) -> tuple[LandlockDenials | None, list[tuple[LandlockDenial, Patch]]]:
+        """What its walls refused, and what would allow that; None where the box has none."""
+        made, hearing = self.compiled, self.watch.hearing
+        if not has_walls(made.plan):
+            return None, []
+        if not hearing:
+            return LandlockDenials(unheard=self.unheard), []
+        hearing.finish()
+        rows = explain_landlock(hearing.ledger, find_walls(made.policy, landlock.settings(made.policy), made.plan))
+        return LandlockDenials(tuple(row for row, _ in rows), hearing.ledger.others, losses=tuple(hearing.losses)), rows
+
+
+def has_walls(plan: Plan) -> bool:
+    """Whether the command enters a Landlock domain."""
+    return any(isinstance(step.op, LandlockRestrict) for step in plan.inside)
 
 
 @contextmanager
@@ -44,8 +69,15 @@ def open_explained(request: Request) -> Iterator[Explained]:
     compiled = compile_request(request)
     scene = make_scene(compiled.policy, compiled.host)
     settings = seccomp.settings(compiled.policy).at(seccomp.situation(scene))
-    with open_watch(PolicyWitness(settings, compiled.host.arch)) as watch:
-        yield Explained(compiled, settings, watch)
+    with ExitStack() as opened:
+        hearing, unheard = None, compiled.host.unheard
+        if has_walls(compiled.plan) and not unheard:
+            try:
+                hearing = opened.enter_context(open_hearing())
+            except UnheardError as error:
+                unheard = str(error)
+        watch = opened.enter_context(open_watch(PolicyWitness(settings, compiled.host.arch), hearing))
+        yield Explained(compiled, settings, watch, unheard)
 
 
 def run_explained(

@@ -22,13 +22,43 @@ REASON = "say why this job needs it"
 class Patch:
     """YAML for a profile, empty where no profile can allow the call; and what to do, in sentences.
 
-    removed, allowed: what the YAML takes from the denies of parents, and what it grants, each as an entry of a list.
+    removed, allowed: what the YAML takes from the denies of parents, and the calls that it grants, each as an entry of a list.
+    granted: what it says in other sections.
     """
 
     yaml: str
     attempt: str
     removed: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    granted: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """One value of a field, as it is written in YAML. is_one: the field has no list."""
+
+    section: str
+    field: str
+    value: str
+    is_one: bool = False
+
+
+def write_grants(grants: Iterable[tuple[Grant, str]]) -> list[str]:
+    """The lines of some sections, one entry a line, each with what is to stand behind it."""
+    lines: list[str] = []
+    section = field = ""
+    for grant, behind in sorted(grants):
+        if grant.section != section:
+            section, field = grant.section, ""
+            lines.append(f"{section}:")
+        if grant.is_one:
+            lines.append(f"  {grant.field}: {grant.value}{behind}")
+            continue
+        if grant.field != field:
+            lines.append(f"  {grant.field}:")
+        lines.append(f"    - {grant.value}{behind}")
+        field = grant.field
+    return lines
 
 
 def _cannot_remove(deny: Statement) -> str:
@@ -53,10 +83,10 @@ def _is_same_file(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def home_of(policy: Policy) -> Place:
-    """Where the profile speaks of system calls itself; the profile as a whole where it does not."""
+def home_of(policy: Policy, section: str = NAME) -> Place:
+    """Where the profile has a section itself; the profile as a whole where it has not."""
     path = own_file(policy)
-    said = policy.said[NAME].said if NAME in policy.said else {}
+    said = policy.said[section].said if section in policy.said else {}
     places = sorted(item.place for items in said.values() for item in items if _is_in(item.place, path))
     return places[0] if places else Place(os.path.relpath(path) if path.startswith(os.getcwd() + "/") else path or policy.name)
 
@@ -117,13 +147,13 @@ def is_shipped(policy: Policy) -> bool:
     return own_file(policy).startswith(f"{shipped_directory()}/profiles/")
 
 
-def where(policy: Policy) -> str:
-    """Which file to write a patch into: an override speaks against parents only."""
+def where(policy: Policy, section: str = NAME) -> str:
+    """Which file to write a patch into: an override speaks against parents only. section: which one it has."""
     if is_shipped(policy):
         return f"add to a profile of your own that says `extends: [{policy.name}]`"
-    home = home_of(policy)
+    home = home_of(policy, section)
     # A section stands once in a file. Its first entry is what is known of where it is.
-    return f"add to {home.file}" + (f", where `{NAME}` stands already near line {home.line}" if home.line else "")
+    return f"add to {home.file}" + (f", where `{section}` stands already near line {home.line}" if home.line else "")
 
 
 def make_patch(policy: Policy, blames: Iterable[Blame], call: str, arch: str, arguments: Sequence[int]) -> Patch:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from sandboxer.abi.landlock import KERNELS, LOG_ABI
+
 BOX_ID = 1_900_000_000  # no system hands it out. Source: systemd, UIDS-GIDS.md, 1879048192 to 2147483647 "unused"
 
 
@@ -78,7 +80,8 @@ class Host:
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
-    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. rlimits: soft and hard by the
+    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. audit_problem: why the caller
+    cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
     kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
     get a control group; controller_problems: why not with a controller. device_program_problem: why a group can have no device
     program; empty: it can. has_swap: the kernel can swap at all.
@@ -109,6 +112,7 @@ class Host:
     landlock_abi: int = 6
     landlock_problem: str = ""
     landlock_mend: str = ""
+    audit_problem: str = "only root may read the kernel's audit log"
     has_overlay: bool = True
     has_idmapped_mounts: bool = True
     has_fresh_proc: bool = True
@@ -132,6 +136,13 @@ class Host:
         """The caller is root, can become nobody, and has what building a box from outside needs (SYS_ADMIN, SETUID, SETGID)."""
         needed = (1 << 21) | (1 << 7) | (1 << 6)
         return self.uid == 0 and self.has_unprivileged_id and self.capabilities & needed == needed
+
+    @property
+    def unheard(self) -> str:
+        """Why the caller cannot hear what Landlock refuses; empty: it can, where the kernel gives what it promises."""
+        if 0 < self.landlock_abi < LOG_ABI:
+            return f"Landlock of ABI {self.landlock_abi} records nothing: it does since Linux {KERNELS[LOG_ABI]}"
+        return self.audit_problem
 
     def hierarchy_of(self, controller: str) -> Hierarchy | None:
         """Where a box's group can have this controller; None: nowhere, and `controller_problems` may say why."""

@@ -129,16 +129,70 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class LandlockDenial:
+    """Something that Landlock refused: which rights were missing for what, why, and what would allow it.
+
+    rights: as the kernel names them, `fs.write_file`. thing: what was wanted, for people: a quoted path as the box sees it,
+    `port 80`, the name of a socket or a process; escaped and bounded, and chosen by the job. path: the path as it is, empty where
+    it is not about one, or not a text; port: where it is about one. count, is_rest: as in `Denial`. pid, process: the first
+    caller, 0 and empty where the log did not tell. section: of the profile, that would have to allow it; place: the rule that
+    is nearest to it. rule, patch, attempt, risk, risk_why: as in `Denial`.
+    """
+
+    rights: tuple[str, ...]
+    thing: str
+    path: str
+    port: int | None
+    count: int
+    is_rest: bool
+    pid: int
+    process: str
+    rule: str
+    section: str
+    place: Place | None
+    patch: str
+    attempt: str
+    risk: Risk
+    risk_why: str
+
+    @property
+    def words(self) -> str:
+        """The rights and what they were wanted for."""
+        return f"{' '.join(self.rights)}{'' if self.is_rest or not self.thing else f': {self.thing}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockDenials:
+    """What Landlock refused in a run, as the kernel's audit log told it, in the order in which each came first.
+
+    others: refusals that are only counted. unheard: why nobody could hear of them; empty: they were heard. losses: what may be
+    missing, in sentences; empty: nothing is.
+    """
+
+    rows: tuple[LandlockDenial, ...] = ()
+    others: int = 0
+    unheard: str = ""
+    losses: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many refusals are known."""
+        return self.others + sum(row.count for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
 class Denials:
     """What a run was refused, in the order in which each came first. others: refused calls that are only counted.
 
-    patch: the patches of all rows in one, each line with its risk, but for calls that answer ENOSYS; attempt: what to do with it.
+    landlock: the same of what Landlock refused; None where the box has no Landlock. patch: the patches of all rows in one, each
+    line with its risk, but for calls that answer ENOSYS; attempt: what to do with it.
     """
 
     rows: tuple[Denial, ...] = ()
     others: int = 0
     patch: str = ""
     attempt: str = ""
+    landlock: LandlockDenials | None = None
 
     @property
     def count(self) -> int:
@@ -151,7 +205,7 @@ class Result:
     """The truth about one run.
 
     stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere. They are whole unless the reason is
-    OUTPUT_LIMIT. denials: the system calls that were refused, where the caller asked for that (`explain`); None elsewhere.
+    OUTPUT_LIMIT. denials: what was refused, where the caller asked for that (`explain`); None elsewhere.
     """
 
     profile: str

@@ -42,6 +42,7 @@ class Compiled:
     """A request that was compiled. files: what was read for it. host: with the facts of every path that it depends on."""
 
     entry: Entry
+    plan: Plan
     policy: Policy
     files: tuple[str, ...]
     host: Host
@@ -72,7 +73,7 @@ def compile_request(request: Request) -> Compiled:
     check_values_pass(request, plan.recipe)
     files = tuple(looked.path for looked in resolved.trail)
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
-    return Compiled(entry, resolved.policy, files, host)
+    return Compiled(entry, plan, resolved.policy, files, host)
 
 
 def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:

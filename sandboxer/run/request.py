@@ -23,7 +23,7 @@ class Request:
     profile: a name, or the path of a file. options: (flag, value) in the caller's order; the flags are those of `sandboxer exec`.
     values: variables that get a value from the caller (`--env NAME=VALUE`). They are no part of the plan: they may be secrets,
     and the cache and the report must not hold them.
-    is_watched: the caller wants to hear of refused system calls. Such a plan is compiled anew, since the policy is needed.
+    is_watched: the caller wants to hear of what is refused. Such a plan is compiled anew, since the policy is needed.
     """
 
     __slots__ = ("directory", "is_terminal", "is_watched", "options", "profile", "values")

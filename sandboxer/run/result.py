@@ -8,7 +8,7 @@ from sandboxer.errors import Problem, SandboxerError
 from sandboxer.launcher.record import UNKNOWN, Outcome
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line
-from sandboxer.model.result import Denial, Denials, Reason, Result, Timings, Usage
+from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Timings, Usage
 from sandboxer.run.about import About
 from sandboxer.run.failure import explain_failure
 from sandboxer.run.reason import find_reason
@@ -119,13 +119,55 @@ def refusal_data(
 
 def denials_data(denials: Denials) -> dict[str, object]:
     """What was refused."""
-    rows = [denial_data(row) for row in denials.rows]
-    return {"count": denials.count, "others": denials.others, "rows": rows, "patch": denials.patch, "try": denials.attempt}
+    return {
+        "count": denials.count,
+        "others": denials.others,
+        "rows": [denial_data(row) for row in denials.rows],
+        "landlock": None if denials.landlock is None else landlock_data(denials.landlock),
+        "patch": denials.patch,
+        "try": denials.attempt,
+    }
+
+
+def landlock_data(found: LandlockDenials) -> dict[str, object]:
+    """What Landlock refused. The number is unknown where nobody could hear of it."""
+    return {
+        "is_heard": not found.unheard,
+        "unheard": found.unheard,
+        "losses": list(found.losses),
+        "count": None if found.unheard else found.count,
+        "others": found.others,
+        "rows": [landlock_denial_data(row) for row in found.rows],
+    }
+
+
+def landlock_denial_data(row: LandlockDenial) -> dict[str, object]:
+    """One thing that Landlock refused."""
+    return {
+        "kind": "landlock",
+        "rights": list(row.rights),
+        "thing": row.thing,
+        "path": row.path or None,
+        "port": row.port,
+        "words": row.words,
+        "count": row.count,
+        "is_rest": row.is_rest,
+        "pid": row.pid or None,
+        "process": row.process,
+        "rule": row.rule,
+        "section": row.section,
+        "place": place_data(row.place),
+        "patch": row.patch,
+        "try": row.attempt,
+        "risk": row.risk.value,
+        "risk_why": row.risk_why,
+    }
 
 
 def denial_data(row: Denial) -> dict[str, object]:
     """One refused call. The raw arguments are texts: JSON's numbers do not hold 64 bits everywhere."""
     return {
+        "kind": "call",
         "call": row.call,
         "number": row.number,
         "arch": row.arch,

@@ -21,6 +21,7 @@ from sandboxer.kernel.listener.notices import Listener, Notice, make_watch, rece
 from sandboxer.kernel.listener.waiting import Waiting
 from sandboxer.launcher.record import Outcome
 from sandboxer.launcher.spawn import Launch
+from sandboxer.run.hearing.hearing import Hearing
 from sandboxer.run.ledger import Ledger, Use
 from sandboxer.run.turns import Turns
 
@@ -39,11 +40,13 @@ class Witness(Protocol):
 
 @dataclass(slots=True)
 class Watch:
-    """The books of one run, and the descriptors through which they are filled."""
+    """The books of one run, and the descriptors through which they are filled. hearing: of what Landlock refuses, where it can be
+    heard."""
 
     witness: Witness
     ours: socket.socket
     theirs: socket.socket
+    hearing: Hearing | None = None
     ledger: Ledger = field(default_factory=Ledger)
     command_pid: int = 0
     is_command_killed: bool = False
@@ -86,6 +89,8 @@ class Watch:
         if found:
             self._listener, self.command_pid = found
             turns.add(self._listener.descriptor, select.POLLIN, partial(self._hear, self._listener, turns, launch))
+            if self.hearing:
+                self.hearing.enter(turns, self.command_pid)
 
     def _end(self, turns: Turns, launch: Launch, _events: int) -> None:
         """The box has ended, so nobody waits for an answer any more."""
@@ -94,6 +99,9 @@ class Watch:
             turns.drop(self.ours.fileno())
         if self._listener:
             turns.drop(self._listener.descriptor)
+            self._listener.close()  # it was opened in the box's Landlock domain, which does not end as long as it is open
+        if self.hearing:
+            self.hearing.leave(turns)
 
     def _hear(self, listener: Listener, turns: Turns, launch: Launch, events: int) -> None:
         """Answer one call. The kernel hangs up when the last process with the filter has ended."""
@@ -133,9 +141,9 @@ class Watch:
 
 
 @contextmanager
-def open_watch(witness: Witness) -> Iterator[Watch]:
+def open_watch(witness: Witness, hearing: Hearing | None = None) -> Iterator[Watch]:
     """A watch for one run. Raises: OSError."""
-    watch = Watch(witness, *make_watch())
+    watch = Watch(witness, *make_watch(), hearing)
     try:
         yield watch
     finally:

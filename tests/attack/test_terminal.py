@@ -83,9 +83,9 @@ class Screen:
         """Characters of input that nobody has read."""
         return struct.unpack("i", fcntl.ioctl(self.slave, termios.FIONREAD, b"\0" * 4))[0]  # type: ignore[no-any-return]
 
-    def box(self, argv: str, options: str = "-t", profile: str = "python") -> str:
-        """A command line for the shell; `argv` is quoted by whoever gives it."""
-        return f"{self.seat.installation.command} exec -q -p {profile} {options} -- {argv}"
+    def box(self, argv: str, options: str = "-t", profile: str = "python", *, is_quiet: bool = True) -> str:
+        """A command line for the shell; `argv` is quoted by whoever gives it. is_quiet: no notes of ours on the screen."""
+        return f"{self.seat.installation.command} exec {'-q ' * is_quiet}-p {profile} {options} -- {argv}"
 
     def front(self) -> int:
         """The front that the shell has started, when its monitor is there."""
@@ -283,7 +283,7 @@ def test_stopped_box_can_be_ended(screen: Screen) -> None:
 def test_wall_clock_ends_a_stopped_box(screen: Screen) -> None:
     """It is a promise about time, and does not wait for whoever pressed the key."""
     with given_back(screen):
-        screen.begin(screen.box("sh -c 'echo ready; exec sleep 600'", "--timeout 1s"))
+        screen.begin(screen.box("sh -c 'echo ready; exec sleep 600'", "--timeout 1s", is_quiet=False))
         screen.read_until("ready")
         monitor = monitor_of(screen.front())
         screen.type(b"\x1a")
@@ -341,7 +341,7 @@ def test_failed_start_gives_the_terminal_back(screen: Screen) -> None:
 
 def test_timeout_gives_the_terminal_back(screen: Screen) -> None:
     with given_back(screen):
-        said = screen.enter(screen.box("sh -c 'stty raw; trap \"\" TERM; sleep 600'", "-t --timeout 500ms"))
+        said = screen.enter(screen.box("sh -c 'stty raw; trap \"\" TERM; sleep 600'", "-t --timeout 500ms", is_quiet=False))
         assert "wall clock" in said
         assert screen.enter("echo $?").startswith("124\r\n")
 

@@ -110,3 +110,10 @@ def test_landlock_row_names_what_newer_kernels_know() -> None:
 def test_landlock_that_was_not_started_carries_its_mend() -> None:
     found = row(Host(landlock_abi=0, landlock_problem="not started", landlock_mend="boot with it"), "Landlock")
     assert (found.state, found.why, found.mend) == (State.NO, "not started", "boot with it")
+
+
+def test_refusals_of_landlock_are_heard_or_it_is_said_why_not() -> None:
+    assert row(Host(landlock_abi=7, audit_problem=""), "Landlock's refusals").says == "told by exec --explain"
+    assert "auditing is off" in row(Host(landlock_abi=7, audit_problem="auditing is off"), "Landlock's refusals").says
+    assert "since Linux 6.15" in row(Host(landlock_abi=6, audit_problem=""), "Landlock's refusals").says
+    assert not [found for found in find_abilities(Host(landlock_abi=0)) if found.name == "Landlock's refusals"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandboxer.kernel.paths import find_facts
+from sandboxer.kernel.paths import find_facts, find_inode
 from sandboxer.model.host import PathFact, PathKind
 from tests.kernel.conftest import RunCode
 
@@ -118,3 +118,11 @@ def test_facts_in_a_shut_directory_are_unreadable(run_ordinary: RunCode) -> None
 def test_facts_in_an_open_directory_are_readable_to_the_same_user(run_ordinary: RunCode) -> None:
     path = "/proc/self/fd"
     assert run_ordinary(UNREADABLE.format(path=path)) == "directory\n"
+
+
+def test_inode_is_that_of_the_name_itself(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    numbers = [find_inode(bytes(tmp_path / name)) for name in ("file", "link")]
+    assert numbers == [(tmp_path / name).lstat().st_ino for name in ("file", "link")]
+    assert [find_inode(name) for name in (bytes(tmp_path / "none"), b"/a\0b", b"/" + b"x" * 5000)] == [0, 0, 0]

@@ -9,8 +9,8 @@ import pytest
 
 from sandboxer.errors import HostError, Problem
 from sandboxer.launcher.record import Outcome
-from sandboxer.model.result import Denial, DenialArgument, Denials, Reason, Result, Risk
-from sandboxer.run.result import build_result, read_timings, read_usage, refusal_data, result_data
+from sandboxer.model.result import Denial, DenialArgument, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
+from sandboxer.run.result import build_result, denials_data, read_timings, read_usage, refusal_data, result_data
 from tests.run.records import PLACE, make_about, make_record
 
 CLOCK = {"begin_ns": 1000, "start_ns": 5000, "exec_ns": 10_000, "end_ns": 30_000, "gone_ns": 36_000, "done_ns": 43_000}
@@ -95,10 +95,34 @@ def test_report_has_the_denials_where_they_were_asked_for() -> None:
         "call": "bpf", "number": 321, "arch": "x86_64", "words": "bpf(cmd=5)",
         "arguments": [{"name": "cmd", "value": "0x8000000000000000", "text": "5"}], "count": 2, "is_rest": False, "pid": 7,
         "process": "job", "answer": "EPERM", "rule": "rule", "place": None, "patch": "a: b", "try": "do", "group": "bpf",
-        "group_calls": [], "risk": "high", "risk_why": "why",
+        "group_calls": [], "risk": "high", "risk_why": "why", "kind": "call",
     }  # fmt: skip
     assert data["rows"][0]["place"]["line"] == 14
     assert result_data(result_of(), make_about())["denials"] is None
+
+
+def test_report_has_what_landlock_refused_beside_the_calls() -> None:
+    row = LandlockDenial(
+        rights=("fs.write_file",), thing='"/x"', path="/x", port=None, count=2, is_rest=False, pid=0, process="", rule="rule",
+        section="filesystem", place=PLACE, patch="a: b", attempt="do", risk=Risk.HIGH, risk_why="why",
+    )  # fmt: skip
+    found = LandlockDenials((row,), 3, losses=("lost",))
+    data = json.loads(json.dumps(denials_data(Denials(landlock=found))))
+    assert (data["count"], data["rows"]) == (0, [])
+    (told,) = data["landlock"].pop("rows")
+    assert data["landlock"] == {"is_heard": True, "unheard": "", "losses": ["lost"], "count": 5, "others": 3}
+    assert told.pop("place")["line"] == 14
+    assert told == {
+        "kind": "landlock", "rights": ["fs.write_file"], "thing": '"/x"', "path": "/x", "port": None,
+        "words": 'fs.write_file: "/x"', "count": 2, "is_rest": False, "pid": None, "process": "", "rule": "rule",
+        "section": "filesystem", "patch": "a: b", "try": "do", "risk": "high", "risk_why": "why",
+    }  # fmt: skip
+
+
+def test_report_of_what_nobody_heard_has_no_number() -> None:
+    data = denials_data(Denials(landlock=LandlockDenials(unheard="auditing is off")))["landlock"]
+    assert data == {"is_heard": False, "unheard": "auditing is off", "losses": [], "count": None, "others": 0, "rows": []}
+    assert denials_data(Denials())["landlock"] is None
 
 
 def test_report_of_a_refusal_has_the_keys_that_readers_need() -> None:

@@ -170,3 +170,11 @@ def test_command_that_was_ended_for_the_filter_ended_as_by_it() -> None:
             make_record(Outcome.SIGNALLED, signal=15),
         ):
             assert watch.correct(other) == other
+
+
+def test_listener_ends_with_the_box() -> None:
+    """It belongs to the box's Landlock domain, whose end tells how often that has refused."""
+    with watched(bpf.RET_ERRNO | 1, refused()) as (watch, launch, _):
+        watch.serve(launch)
+        assert watch._listener is not None
+        assert watch._listener.descriptor == -1

@@ -54,7 +54,7 @@ def make_job(options: argparse.Namespace) -> Job:
     environment = dict(word.partition("=")[::2] for word in options.env)
     user = USER if options.user else "root"
     if options.verb == "test":
-        results = results or BUILD / f"results/{options.kernel}-{options.lsm}-{user}"
+        results = results or BUILD / f"results/{options.kernel}-{options.lsm}{'-audit' if options.audit else ''}-{user}"
         pytest = (f"{ROOT}/.venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=/run/vm/results/junit.xml")
         command = (*pytest, *(command or (SUITE,)))
     return Job(command, user, environment, results=results)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sandboxer.abi.landlock import BY_NAME, KERNELS
 from sandboxer.controls import parse
 from sandboxer.controls.landlock import words
-from sandboxer.controls.landlock.domain import lower_walls
+from sandboxer.controls.landlock.domain import is_heard, lower_walls
 from sandboxer.controls.landlock.meaning import (
     ALL,
     DEFAULT_LEAST_ABI,
@@ -85,7 +85,7 @@ FIELDS: tuple[Field, ...] = (
         {"type": "boolean"},
         parse.one(parse.boolean),
         "write what the wall refuses to the kernel's audit log, where auditing is on (audit=1); without it nothing of the job is "
-        "written there. Needs ABI 7.",
+        "written there but under --explain. Needs ABI 7.",
         default="false",
         scale=(True, False),
     ),
@@ -157,7 +157,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if problems and scene.enforce is Enforce.REQUIRED:
         raise HostError(problems)
     lowered = lower_walls(mine, scene)
-    return Lowered(lowered.steps, (*lowered.lines, *words.missing_lines(mine, lost), *words.log_lines(mine, scene.host)))
+    more = (*words.missing_lines(mine, lost), *words.log_lines(mine, scene.host, is_heard=is_heard(scene)))
+    return Lowered(lowered.steps, (*lowered.lines, *more))
 
 
 def explain(settings: object) -> tuple[str, ...]:

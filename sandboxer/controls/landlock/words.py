@@ -60,8 +60,11 @@ def missing_lines(settings: Settings, lost: Mapping[str, str]) -> Iterator[Line]
         yield Line(NAME, Status.UNUSED, f"newer than this kernel's Landlock, and not handled: {what}")
 
 
-def log_lines(settings: Settings, host: Host) -> Iterator[Line]:
-    """Where a log is wanted that the host does not keep."""
+def log_lines(settings: Settings, host: Host, *, is_heard: bool = False) -> Iterator[Line]:
+    """Where a log is wanted that the host does not keep, or kept that the profile does not ask for."""
+    if is_heard and not settings.walls[0].log:
+        what = "what the wall refuses is written to the audit log of this machine, because the run is watched"
+        yield Line(NAME, Status.ENFORCED, what)
     if settings.walls[0].log and host.landlock_abi < LOG_ABI:
         what = f"what the wall refuses is not logged: Landlock logs since Linux {KERNELS[LOG_ABI]}"
         yield Line(NAME, Status.UNUSED, what, place=settings.places.get("log"))

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from sandboxer.abi.landlock import BY_NAME, LATEST_ABI, Kind, known_rights, names_of
+from sandboxer.abi.landlock import BY_NAME, LATEST_ABI, Kind, RestrictFlag, known_rights, names_of
 from sandboxer.controls import landlock
 from sandboxer.controls.landlock.domain import SLOT
 from sandboxer.controls.landlock.meaning import DEFAULT_LEAST_ABI, USABLE_ABI
 from sandboxer.controls.room import Lowered, Scene, Shown, Use
 from sandboxer.errors import HostError
+from sandboxer.model.host import Host
 from sandboxer.model.op import LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict
 from sandboxer.model.policy import Enforce, Trait
 from sandboxer.model.report import Status
@@ -192,6 +193,44 @@ def test_scope_is_no_loss_where_it_is_handled_or_left_alone(traits: frozenset[Tr
 def test_flags_say_what_is_logged(text: str, abi: int, flags: int) -> None:
     steps = lower(text, abi=abi).steps
     assert [step.op.flags for step in steps if isinstance(step.op, LandlockRestrict)] == [flags]
+
+
+HEARING = Host(landlock_abi=7, audit_problem="")
+
+
+def watched(*text: str, host: Host = HEARING) -> Lowered:
+    return landlock.lower(settings(*text), Scene(host, ALL_NEW, enforce=Enforce.BEST_EFFORT, shown=SHOWN, is_watched=True))
+
+
+def flags_of(lowered: Lowered) -> list[int]:
+    return [step.op.flags for step in lowered.steps if isinstance(step.op, LandlockRestrict)]
+
+
+@pytest.mark.parametrize("text", ["", "log: true"])
+def test_watched_walls_are_logged_and_domains_of_the_jobs_own_are_not(text: str) -> None:
+    assert flags_of(watched(text)) == [RestrictFlag.LOG_NEW_EXEC_ON | RestrictFlag.LOG_SUBDOMAINS_OFF]
+
+
+def test_watched_wall_does_not_silence_the_one_inside_of_it() -> None:
+    assert flags_of(watched("", "connect_tcp: [80]")) == [
+        RestrictFlag.LOG_NEW_EXEC_ON,
+        RestrictFlag.LOG_NEW_EXEC_ON | RestrictFlag.LOG_SUBDOMAINS_OFF,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "flags"),
+    [(Host(landlock_abi=7, audit_problem="auditing is off"), 5), (Host(landlock_abi=6, audit_problem=""), 0)],
+)
+def test_watched_wall_whose_records_nobody_can_hear_is_as_silent_as_ever(host: Host, flags: int) -> None:
+    found = watched(host=host)
+    assert flags_of(found) == [flags]
+    assert "watched" not in lines(found)
+
+
+def test_what_a_watched_run_writes_into_the_log_is_reported() -> None:
+    assert "audit log of this machine" in lines(watched())
+    assert "watched" not in lines(watched("log: true"))
 
 
 def test_log_that_the_host_does_not_keep_is_reported() -> None:
