@@ -133,6 +133,29 @@ def _is_writable(path: str) -> bool:
     return os.access(path, os.W_OK, effective_ids=True)
 
 
+def find_disks(blocks: str = "/sys/block") -> tuple[str, ...]:
+    """The numbers of whole disks, by name: partitions are limited by their disk. Those without a size are nothing yet."""
+    found = []
+    for name in _names(blocks):
+        number = find_text(f"{blocks}/{name}/dev")
+        if number and (find_text(f"{blocks}/{name}/size") or "0").strip() != "0":
+            found.append(number.strip())
+    return tuple(found)
+
+
+def find_huge_pages(pages: str = "/sys/kernel/mm/hugepages") -> tuple[str, ...]:
+    """The sizes of huge pages, as control groups name them. Source: mm/hugetlb_cgroup.c, mem_fmt."""
+    sizes = sorted(int(name.removeprefix("hugepages-").removesuffix("kB")) for name in _names(pages) if name.endswith("kB"))
+    return tuple(f"{kib >> 20}GB" if kib >= 1 << 20 else f"{kib >> 10}MB" if kib >= 1 << 10 else f"{kib}KB" for kib in sizes)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
 def find_device_program_problem(groups: Groups, trial: Trial, *, is_privileged: bool) -> str:
     """Why a box's group can have no device program; empty: it can. No controller is needed: a hybrid host gives what v2 does."""
     if not is_privileged:

@@ -25,6 +25,7 @@ HOST_FILES = (
 )
 HOST_PATHS = ("/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap")
 HOST_LINKS = ("/proc/self/ns/user", "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/root")
+HOST_LISTS = ("/sys/block",)
 STATUS_LINES = ("CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:")
 
 
@@ -65,6 +66,7 @@ def host_key(environment: dict[str, str] | None = None) -> str:
     parts += [_text(path) for path in HOST_FILES]
     parts += [_link(path) for path in HOST_LINKS]
     parts += [stamp(path) for path in HOST_PATHS]
+    parts += [_names(path) for path in HOST_LISTS]
     return "\n".join(parts)
 
 
@@ -80,6 +82,13 @@ def _followed(path: str) -> str:
 def _working_directory() -> str:
     try:
         return os.getcwd()
+    except OSError:
+        return MISSING
+
+
+def _names(path: str) -> str:
+    try:
+        return " ".join(sorted(os.listdir(path)))
     except OSError:
         return MISSING
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from sandboxer.kernel import groups
-from sandboxer.kernel.groups import V2, Groups, find_device_program_problem, find_groups, parse_groups
+from sandboxer.kernel.groups import (
+    V2,
+    Groups,
+    find_device_program_problem,
+    find_disks,
+    find_groups,
+    find_huge_pages,
+    parse_groups,
+)
 from sandboxer.kernel.proc import Mount
 from sandboxer.kernel.trial import Trial
 from sandboxer.model.host import Hierarchy
@@ -137,6 +145,25 @@ def test_v1_hierarchy_that_cannot_be_used_says_why(pretend: Pretend, lines: str,
 
 def test_lines_of_proc_are_read_as_they_are() -> None:
     assert parse_groups("4:cpu,cpuacct:/a:b\n0::/\nrubbish\n1:name=x:none\n") == [(("cpu", "cpuacct"), "/a:b"), ((V2,), "/")]
+
+
+# ── what limits are about ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_disks_are_those_with_a_size(tmp_path: Path) -> None:
+    for name, number, size in (("sda", "8:0", "1000"), ("loop0", "7:0", "0"), ("vda", "254:0", "1"), ("odd", "", "1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dev").write_text(number + "\n" if number else "")
+        (tmp_path / name / "size").write_text(size + "\n")
+    assert find_disks(str(tmp_path)) == ("8:0", "254:0")
+    assert find_disks(str(tmp_path / "none")) == ()
+
+
+def test_huge_pages_have_the_names_of_the_kernel(tmp_path: Path) -> None:
+    for kib in (1048576, 2048, 64):
+        (tmp_path / f"hugepages-{kib}kB").mkdir()
+    assert find_huge_pages(str(tmp_path)) == ("64KB", "2MB", "1GB")
+    assert find_huge_pages(str(tmp_path / "none")) == ()
 
 
 # ── device programs ───────────────────────────────────────────────────────────────────────────────────────────────────

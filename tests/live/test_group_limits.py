@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,81 @@ def test_box_that_wants_more_processor_time_waits(box: Box) -> None:
     box.profile("limits: {cpus: 64}")
     _, report = box.told(*box.python(spin))
     assert (report["reason"], report["usage"]["throttled_periods"]) == ("exited", 0)
+
+
+# ── disks and huge pages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def files_of_group(box: Box, controller: str, *names: str) -> dict[str, str]:
+    """What stands in files of a living box's group: the value of the kernel, seen from outside."""
+    process = subprocess.Popen(
+        box.words(["sh", "-c", "echo ready; read line"]),
+        cwd=box.place,
+        env=box.person.environment(None),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    try:
+        (launcher,) = _below(process.pid)
+        (child,) = _below(launcher)
+        tree = this_host().hierarchy_of(controller)
+        assert tree is not None
+        lines = [line.split(":", 2) for line in Path(f"/proc/{child}/cgroup").read_text().splitlines()]
+        path = next(path for _, found, path in lines if (not found if tree.is_v2 else controller in found.split(",")))
+        return {name: (Path(tree.mount + path) / name).read_text() for name in names if (Path(tree.mount + path) / name).exists()}
+    finally:
+        process.communicate(b"\n")
+
+
+@needs("group of io")
+def test_disks_have_their_limit(box: Box) -> None:
+    box.profile("limits: {io_read: 2M, io_write_ops: 50}")
+    disks = this_host().disks
+    if this_host().hierarchy_of("io"):
+        shown = files_of_group(box, "io", "io.max")["io.max"].splitlines()
+        assert {line.split()[0] for line in shown} == set(disks)
+        assert all("rbps=2097152 wbps=max riops=max wiops=50" in line for line in shown)
+    else:
+        shown = files_of_group(box, "blkio", "blkio.throttle.read_bps_device")["blkio.throttle.read_bps_device"].splitlines()
+        assert shown == [f"{disk} 2097152" for disk in sorted(disks, key=shown_order(shown))]
+
+
+def shown_order(shown: list[str]) -> Callable[[str], int]:
+    """The kernel's order of disks is its own."""
+    order = [line.split()[0] for line in shown]
+    return lambda disk: order.index(disk) if disk in order else -1
+
+
+@needs("group of io")
+def test_box_that_reads_more_from_a_disk_waits(box: Box) -> None:
+    """Eight MiB at two in a second take three seconds at the least, whatever else the machine does."""
+    box.write("data", "x" * (8 << 20))
+    os.sync()
+    read = """
+import mmap
+file, page = os.open("data", os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 1 << 20)
+begun, got = time.monotonic(), 0
+while chunk := os.readv(file, [page]):
+    got += chunk
+seen.update(got=got, s=time.monotonic() - begun)
+"""
+    number = os.stat(box.place).st_dev
+    is_on_disk = f"{os.major(number)}:{os.minor(number)}" in this_host().disks  # another file system waits for none of them
+    box.profile("filesystem: {read: ['${cwd}']}\nlimits: {io_read: 2M}")
+    seen = box.look(read)
+    assert (seen["got"], seen["s"] > 3) == (8 << 20, is_on_disk)
+    assert (box.told(*box.python(read))[1]["usage"]["io_read_bytes"] or 0) >= (8 << 20) * is_on_disk
+    box.profile("filesystem: {read: ['${cwd}']}\nlimits: {io_read: 10G}")
+    assert box.look(read)["got"] == 8 << 20
+
+
+@needs("group of hugetlb")
+def test_huge_pages_of_the_box_have_their_limit(box: Box) -> None:
+    box.profile("limits: {huge_pages: 2M}")
+    shown = files_of_group(box, "hugetlb", "hugetlb.2MB.max", "hugetlb.2MB.limit_in_bytes")
+    assert [int(text) for text in shown.values()] == [2 << 20]
 
 
 # ── clocks ────────────────────────────────────────────────────────────────────────────────────────────────────────────

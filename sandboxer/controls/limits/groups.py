@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sandboxer.controls.limits.table import BY_WORD, PLAIN_WEIGHT, ROWS, Knob, Row
+from sandboxer.controls.limits.table import BY_WORD, PLAIN_WEIGHT, ROWS, Files, Knob, Row
 from sandboxer.controls.room import Lack, Want
 from sandboxer.model.host import Hierarchy, Host
 from sandboxer.model.op import U32, U64, ArmCpuClock, Op, ReadCounter, Text, WriteGroup
@@ -49,6 +49,10 @@ V1_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
         Counter("throttled_us", "cpu.stat", "throttled_time ", 1000),
         Counter("throttled_periods", "cpu.stat", "nr_throttled "),
     ),
+    "blkio": (
+        Counter("io_read_bytes", "blkio.throttle.io_service_bytes_recursive", "Read "),
+        Counter("io_write_bytes", "blkio.throttle.io_service_bytes_recursive", "Write "),
+    ),
 }
 
 
@@ -60,7 +64,7 @@ class Held:
     value: int
     tree: Hierarchy
     controller: str
-    files: tuple[tuple[str, str], ...]
+    files: Files
     place: Place | None
 
 
@@ -91,22 +95,29 @@ def held(values: Mapping[str, int], places: Mapping[str, Place], host: Host, *, 
     for row in ROWS:
         if not is_wanted(row, values) or (row.word == "swap" and not host.has_swap):
             continue
-        for knob, is_v2 in ((row.v2, True), (row.v1, False)):
-            tree = host.hierarchy_of(knob.controller) if knob else None
-            if knob is None or tree is None or tree.is_v2 != is_v2:
+        for knob, is_v2 in _knobs(row):
+            tree = host.hierarchy_of(knob.controller)
+            if tree is None or tree.is_v2 != is_v2:
                 continue
-            files = _files(row, knob, values, is_v2=is_v2, has_init=has_init)
+            files = _files(row, knob, values, host, is_v2=is_v2, has_init=has_init)
+            if not files:
+                continue
             found.append(Held(row, values[row.word], tree, knob.controller, files, places.get(row.word)))
     return tuple(found)
 
 
-def _files(row: Row, knob: Knob, values: Mapping[str, int], *, is_v2: bool, has_init: bool) -> tuple[tuple[str, str], ...]:
+def _knobs(row: Row) -> list[tuple[Knob, bool]]:
+    """Those that there are, each with whether it is v2's."""
+    return [(knob, is_v2) for knob, is_v2 in ((row.v2, True), (row.v1, False)) if knob]
+
+
+def _files(row: Row, knob: Knob, values: Mapping[str, int], host: Host, *, is_v2: bool, has_init: bool) -> Files:
     value = values[row.word]
     if row.word == "swap" and not is_v2:
-        return knob.files(values["memory"] + value) if value else NO_SWAP
+        return knob.files(values["memory"] + value, host) if value else NO_SWAP
     if row.word == "processes":
-        return knob.files(value + has_init)
-    return knob.files(value)
+        return knob.files(value + has_init, host)
+    return knob.files(value, host)
 
 
 def lacks(values: Mapping[str, int], places: Mapping[str, Place], host: Host) -> Iterator[Lack]:
@@ -127,6 +138,8 @@ def _why(row: Row, host: Host) -> tuple[str, str]:
     controller = knob.controller if knob else "cpuacct" if host.cgroup == "v1" else ""
     if row.v2 and row.v1 is None and host.hierarchy_of(controller) is not None:
         return "cgroup v1 has nothing like it", "a host with cgroup v2, or leave it out"
+    if any((found := host.hierarchy_of(knob.controller)) and found.is_v2 == is_v2 for knob, is_v2 in _knobs(row)):
+        return "this host shows none of what it is about", "a host with /sys mounted, or leave it out"
     named = f" with the controller {controller}" if controller else ""
     why = host.controller_problems.get(controller) or f"this host has no control groups{named}"
     if (row.v1 or row.is_clock) and host.cgroup in ("v1", "hybrid") and not host.is_privileged:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sandboxer.abi.rlimits import MAX_OPEN_FILES, Rlimit
+from sandboxer.model.host import Host
 from sandboxer.units import UNLIMITED
 
 MAX_SIZE = (1 << 63) - 1
@@ -33,16 +34,30 @@ class Unit(Enum):
     CPUS = "thousandths of a processor"
 
 
+Files = tuple[tuple[str, str], ...]
+"""What is written: name of the file, text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """How a control group keeps a limit: its controller, and the files with the text for a value."""
+    """How a control group keeps a limit: its controller, and the files with the text for a value on a host."""
 
     controller: str
-    files: Callable[[int], tuple[tuple[str, str], ...]]
+    files: Callable[[int, Host], Files]
 
 
-def _file(name: str) -> Callable[[int], tuple[tuple[str, str], ...]]:
-    return lambda value: ((name, str(value)),)
+def _file(name: str) -> Callable[[int, Host], Files]:
+    return lambda value, _: ((name, str(value)),)
+
+
+def _for_disks(name: str, text: str) -> Callable[[int, Host], Files]:
+    """A line for each disk: `8:0 rbps=1048576`."""
+    return lambda value, host: tuple((name, f"{disk} {text}{value}") for disk in host.disks)
+
+
+def _for_pages(name: str) -> Callable[[int, Host], Files]:
+    """A file for each size of huge pages."""
+    return lambda value, host: tuple((name.format(size), str(value)) for size in host.huge_pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +87,19 @@ CPU_PERIOD_US = 100_000
 PLAIN_WEIGHT = 100
 
 
-def _v2_quota(milli_cpus: int) -> tuple[tuple[str, str], ...]:
+def _v2_quota(milli_cpus: int, _: Host) -> Files:
     return (("cpu.max", f"{milli_cpus * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}"),)
 
 
-def _v1_quota(milli_cpus: int) -> tuple[tuple[str, str], ...]:
+def _v1_quota(milli_cpus: int, _: Host) -> Files:
     return (("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(milli_cpus * CPU_PERIOD_US // 1000)))
 
 
-def _v1_shares(weight: int) -> tuple[tuple[str, str], ...]:
+def _v1_shares(weight: int, _: Host) -> Files:
     return (("cpu.shares", str(max(2, weight * 1024 // PLAIN_WEIGHT))),)
 
 
-def _v2_memory(value: int) -> tuple[tuple[str, str], ...]:
+def _v2_memory(value: int, _: Host) -> Files:
     return (("memory.max", str(value)), ("memory.oom.group", "1"))
 
 
@@ -169,6 +184,68 @@ ROWS: tuple[Row, ...] = (
         v2=Knob("cpu", _file("cpu.weight")),
         v1=Knob("cpu", _v1_shares),
         lost="the box has the same share of the processors as others",
+    ),
+    Row(
+        "io_read",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        4 * KIB,
+        MAX_SIZE,
+        "bytes in a second that the whole box can read from each disk. More than that waits.",
+        v2=Knob("io", _for_disks("io.max", "rbps=")),
+        v1=Knob("blkio", _for_disks("blkio.throttle.read_bps_device", "")),
+        lost="the box can keep every disk busy with reading",
+    ),
+    Row(
+        "io_write",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        4 * KIB,
+        MAX_SIZE,
+        "bytes in a second that the whole box can write to each disk; with cgroup v1, past the page cache only. More than that "
+        "waits.",
+        v2=Knob("io", _for_disks("io.max", "wbps=")),
+        v1=Knob("blkio", _for_disks("blkio.throttle.write_bps_device", "")),
+        lost="the box can keep every disk busy with writing",
+    ),
+    Row(
+        "io_read_ops",
+        Unit.COUNT,
+        None,
+        UNLIMITED,
+        1,
+        MAX_COUNT,
+        "read operations on each disk in a second, by the whole box. More than that waits.",
+        v2=Knob("io", _for_disks("io.max", "riops=")),
+        v1=Knob("blkio", _for_disks("blkio.throttle.read_iops_device", "")),
+        lost="the box can keep every disk busy with reading",
+    ),
+    Row(
+        "io_write_ops",
+        Unit.COUNT,
+        None,
+        UNLIMITED,
+        1,
+        MAX_COUNT,
+        "write operations on each disk in a second, by the whole box; with cgroup v1, past the page cache only. More than that "
+        "waits.",
+        v2=Knob("io", _for_disks("io.max", "wiops=")),
+        v1=Knob("blkio", _for_disks("blkio.throttle.write_iops_device", "")),
+        lost="the box can keep every disk busy with writing",
+    ),
+    Row(
+        "huge_pages",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        0,
+        MAX_SIZE,
+        "memory of the whole box in huge pages of each size (hugetlbfs, MAP_HUGETLB); `memory` does not count it.",
+        v2=Knob("hugetlb", _for_pages("hugetlb.{}.max")),
+        v1=Knob("hugetlb", _for_pages("hugetlb.{}.limit_in_bytes")),
+        lost="the box can take all huge pages that the host has set aside",
     ),
     Row(
         "file_size",

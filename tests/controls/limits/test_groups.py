@@ -142,6 +142,38 @@ def test_counters_have_the_places_of_the_record() -> None:
         assert {counter.name for row in table.values() for counter in row} <= set(COUNTERS)
 
 
+DISKS = {"disks": ("8:0", "254:0"), "huge_pages": ("2MB", "1GB")}
+
+
+def test_disks_are_limited_one_by_one() -> None:
+    said = "{io_read: 1M, io_write: 2M, io_read_ops: 10, io_write_ops: 20, processes: unlimited}"
+    assert written(said, replace(UNIFIED, **DISKS)) == [
+        (0, "io.max", f"{disk} {text}")
+        for text in ("rbps=1048576", "wbps=2097152", "riops=10", "wiops=20")
+        for disk in ("8:0", "254:0")
+    ]
+    v1 = replace(V1, hierarchies=(Hierarchy(4, "/c/blkio", ("blkio",)),), **DISKS)
+    assert written(said, v1) == [
+        (4, f"blkio.throttle.{name}_device", f"{disk} {number}")
+        for name, number in (("read_bps", 1 << 20), ("write_bps", 2 << 20), ("read_iops", 10), ("write_iops", 20))
+        for disk in ("8:0", "254:0")
+    ]
+
+
+def test_huge_pages_are_limited_size_by_size() -> None:
+    said, tree = "{huge_pages: 2M, processes: unlimited}", Hierarchy(0, "/c", ("hugetlb",))
+    host = replace(UNIFIED, hierarchies=(tree,), **DISKS)
+    assert written(said, host) == [(0, "hugetlb.2MB.max", "2097152"), (0, "hugetlb.1GB.max", "2097152")]
+    host = replace(host, hierarchies=(replace(tree, group=5),))
+    assert [file for _, file, _ in written(said, host)] == ["hugetlb.2MB.limit_in_bytes", "hugetlb.1GB.limit_in_bytes"]
+
+
+def test_host_that_shows_no_disk_can_limit_none() -> None:
+    (lack,) = limits.need(understood(limits, "io_read: 1M"), UNIFIED)
+    assert lack.why == "this host shows none of what it is about"
+    assert written("{io_read: 1M, processes: unlimited}", UNIFIED) == []
+
+
 def clock(said: str, host: Host) -> ArmCpuClock | None:
     return next((step.op for step in lowered(limits, said, host).steps if isinstance(step.op, ArmCpuClock)), None)
 

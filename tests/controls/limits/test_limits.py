@@ -199,7 +199,10 @@ def test_widens_tells_higher_limits_only() -> None:
 def test_explain_lists_what_is_and_is_not_limited() -> None:
     bounded, free = limits.explain(understood(limits))
     assert bounded.startswith("Limits: open_files 1024, processes 512, file_size 1G, core 0, stack 8M,")
-    assert free == "Not limited: memory, memory_high, cpus, address_space, data, cpu_time, idle, output, wall."
+    assert free == (
+        "Not limited: memory, memory_high, cpus, io_read, io_write, io_read_ops, io_write_ops, huge_pages, address_space, data, "
+        "cpu_time, idle, output, wall."
+    )
 
 
 def test_output_is_counted_where_it_is_limited() -> None:
