@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     import _signal  # `signal` costs an import of enum
 
-VERBS = ("exec", "show", "explain", "profiles", "check", "schema", "compile", "import", "export")
+VERBS = ("exec", "show", "explain", "profiles", "check", "top", "schema", "compile", "import", "export")
 MODULES = {"import": "formats.import_", "export": "formats.export"}
 TAKE_COMMANDS = ("exec", "compile")
 REFUSED = 125

@@ -1,0 +1,1 @@
+"""Boxes that live on this machine, as /proc shows them."""
