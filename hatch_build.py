@@ -1,6 +1,6 @@
-"""The build hook: compiles the C launcher and puts it, the profiles and the policies where the package looks for them.
+"""The build hook: compiles the C programs and puts them, the profiles and the policies where the package looks for them.
 
-A wheel gets its own launcher, built in a directory that nobody else writes to. An editable install gets one in the source
+A wheel gets its own, built in a directory that nobody else writes to. An editable install gets one in the source
 tree, because that is where the package lies. The hook knows nothing of the C files: `sandboxer/launcher/c/Makefile` does.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LAUNCHER = "sandboxer/launcher/bin/sandboxer-launch"
+PROBE = "sandboxer/launcher/bin/sandboxer-probe"
 
 
 def platform_tag() -> str:
@@ -24,7 +25,7 @@ def platform_tag() -> str:
 
 
 def build_launcher(root: Path, target: Path) -> None:
-    """Compile the launcher to `target`.
+    """Compile the launcher to `target`, and the probe beside it.
 
     Raises: RuntimeError if `make` is missing or fails; its own messages stand on the terminal above.
     """
@@ -56,6 +57,7 @@ class LauncherBuildHook(BuildHookInterface[Any]):
         build_launcher(root, launcher)
         build_data["force_include"] |= {
             str(launcher): LAUNCHER,
+            str(launcher.with_name("sandboxer-probe")): PROBE,
             str(root / "profiles"): "sandboxer/_data/profiles",
             str(root / "policies"): "sandboxer/_data/policies",
         }

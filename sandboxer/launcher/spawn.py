@@ -32,18 +32,22 @@ def launcher_path() -> str:
 
 def make_sealed(plan: bytes) -> int:
     """A memfd that holds the plan and that nobody can change any more, the launcher least of all. memfd_create(2)."""
+    return seal_memfd(os.memfd_create("sandboxer-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), plan)
+
+
+def seal_memfd(descriptor: int, content: bytes) -> int:
+    """Fill a memfd and seal it; the descriptor again, which is closed if that fails. Raises: OSError."""
     from fcntl import fcntl
 
-    plan_fd = os.memfd_create("sandboxer-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        left = memoryview(plan)
+        left = memoryview(content)
         while left:
-            left = left[os.write(plan_fd, left) :]
-        fcntl(plan_fd, F_ADD_SEALS, ALL_SEALS)
+            left = left[os.write(descriptor, left) :]
+        fcntl(descriptor, F_ADD_SEALS, ALL_SEALS)
     except OSError:
-        os.close(plan_fd)
+        os.close(descriptor)
         raise
-    return plan_fd
+    return descriptor
 
 
 class Launch:

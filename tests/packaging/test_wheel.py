@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = "sandboxer/launcher/bin/sandboxer-launch"
+PROBE = "sandboxer/launcher/bin/sandboxer-probe"
 TREE = ("sandboxer", "profiles", "policies", "scripts", "hatch_build.py", "pyproject.toml", ".gitignore", "README.md", "LICENSE")
 PAGES = ("ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
 
@@ -79,10 +80,15 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
         if name.startswith("sandboxer/_data/"):
             return name.endswith(".yaml")
         if name.startswith("sandboxer/"):
-            return name.endswith((".py", "py.typed")) or name == LAUNCHER
+            return name.endswith((".py", "py.typed")) or name in (LAUNCHER, PROBE)
         return ".dist-info/" in name or name.endswith(".data/scripts/sandboxer")
 
     assert [name for name in names_in(wheel) if not belongs(name)] == []
+
+
+def test_wheel_has_the_probe_of_proofs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read(PROBE).startswith(b"\x7fELF")
 
 
 def test_wheel_script_imports_only_the_entry(wheel: Path) -> None:

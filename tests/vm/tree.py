@@ -77,11 +77,12 @@ def make_tree_disk() -> Path:
 
 
 def repository_files() -> Iterator[str]:
-    """What git knows or would add, the built launcher, and test modules that pytest has compiled here for Debian's Python."""
+    """What git knows or would add, the built programs, and test modules that pytest has compiled here for Debian's Python."""
     listed = output(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "-c", "-o", "--exclude-standard"], cwd=ROOT)
     yield from (name for name in listed.split("\0") if name and os.path.lexists(ROOT / name))
     tag = output([PYTHON, "-c", "import sys; print(sys.implementation.cache_tag)"]).strip()
-    built = [ROOT / "sandboxer/launcher/bin/sandboxer-launch", *(ROOT / "tests").rglob(f"__pycache__/*.{tag}-pytest-*.pyc")]
+    programs = (ROOT / "sandboxer/launcher/bin").glob("sandboxer-*")
+    built = [*programs, *(ROOT / "tests").rglob(f"__pycache__/*.{tag}-pytest-*.pyc")]
     yield from (str(path.relative_to(ROOT)) for path in built if path.exists())
 
 
