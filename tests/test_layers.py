@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "containers": 8,
     "calls": 8,
     "learn": 8,
+    "prove": 8,
     "verify": 8,
     "oci": 9,
     "compose": 9,

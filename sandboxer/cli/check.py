@@ -23,18 +23,34 @@ from sandboxer.run.request import Request
 
 NAME = "check"
 SUMMARY = "Say what this machine can do, and what each profile would lose here"
-USAGE = "[--json] [PROFILE...]"
-OPTIONS = (Option("--json", help="print it as JSON"),)
+USAGE = "[--json] [--prove] [PROFILE...]"
+OPTIONS = (
+    Option("--json", help="print it as JSON"),
+    Option("--prove", help="start small probes in real boxes that try to break what the profile says"),
+)
 NOTES = """
 Without PROFILE, every profile that can be found is checked. No command is started and nothing is changed.
 
+With --prove, probes run inside each profile, under its own plan, and trip its limits and rules. The table says what is
+declared, who enforces it, what was seen, and how that stands:
+  holds     what goes beyond was stopped, and what stays below was left alone
+  weaker    this machine cannot keep all of it, as the report of every run says; what was seen all the same
+  broken    it does not hold
+  untried   it could not be tried, for the reason that is given
+A limit that is too large to be reached is tried with a lower value, which is said, and the rest of the plan as it is.
+
 exit status:
-  0    every profile can start with everything that it says
-  1    a profile would be weakened, or refused
+  0    every profile can start with everything that it says; with --prove: nothing is broken or untried
+  1    a profile would be weakened, or refused; with --prove: something did not hold or could not be tried
 """
 
 WHOLE, WEAKENED, REFUSED = "full", "weakened", "refused"
-COLOURS = {"yes": "32", "full": "32", "part": "33", "weakened": "33", "no": "31", "refused": "31"}
+GREEN, YELLOW, RED = "32", "33", "31"
+COLOURS = {
+    **dict.fromkeys(("yes", "full", "holds"), GREEN),
+    **dict.fromkeys(("part", "weakened", "weaker"), YELLOW),
+    **dict.fromkeys(("no", "refused", "broken", "untried"), RED),
+}
 COPIED = ("mend", "try")
 MAX_WIDTH = 110
 MIN_WIDTH = 50
@@ -62,8 +78,12 @@ class Verdict:
 
 def run(given: Given) -> int:
     """Probe, judge the profiles, print; the exit status."""
-    host = probe()
     names = given.words or [item.name for item in list_profiles(caller_of_process()) if not item.shadowed]
+    if given.has("--prove"):
+        from sandboxer.cli.tables.proof import run_proofs  # it draws on this module
+
+        return run_proofs(names, Paper.of_stdout(), as_json=given.has("--json"))
+    host = probe()
     verdicts = [judge(name, host) for name in dict.fromkeys(names)]
     abilities = find_abilities(host)
     if given.has("--json"):

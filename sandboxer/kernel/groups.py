@@ -167,3 +167,21 @@ def find_device_program_problem(groups: Groups, trial: Trial, *, is_privileged: 
         said = "could not be tried" if errno == NOT_TRIED else f"are refused by the kernel ({Errno(errno).name})"
         return f"device programs {said}"
     return ""
+
+
+def find_box_group(launcher_pid: int, mount: str, controller: str, levels: int) -> str:
+    """The group that a launcher of ours made for its box, once something is in it; empty before that.
+
+    mount, controller, levels: as in MakeGroup. Source of the name: launcher/c/outside/group.c, name_group.
+    """
+    lines = parse_groups(find_text("/proc/self/cgroup") or "")
+    path = next((path for names, path in lines if controller in names or (not controller and names == (V2,))), "/")
+    directory = os.path.normpath(f"{mount}/{path}")
+    for _ in range(levels):
+        directory = os.path.dirname(directory)
+    try:
+        names = os.listdir(f"{directory}/sandboxer")
+    except OSError:
+        return ""  # nobody made one yet, or the last box took it away
+    own = (f"{directory}/sandboxer/{name}" for name in names if name.startswith(f"{launcher_pid}-"))
+    return next((group for group in own if (find_text(f"{group}/cgroup.procs") or "").strip()), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -156,3 +157,24 @@ def parse_subids(text: str, user: str, user_id: int) -> tuple[IdRange, ...]:
         if start and count and start + count <= ID_LIMIT:
             ranges.append(IdRange(start, count))
     return tuple(ranges)
+
+
+NAMESPACE_FILES = {
+    "mount": "mnt",
+    "pid": "pid",
+    "net": "net",
+    "ipc": "ipc",
+    "uts": "uts",
+    "user": "user",
+    "cgroup": "cgroup",
+    "time": "time",
+}
+"""The names of namespaces below /proc/PID/ns. namespaces(7)."""
+
+
+def own_namespace(kind: str) -> str:
+    """Which namespace this process is in, `net:[4026531840]`; empty where the kernel has none of the kind."""
+    try:
+        return os.readlink(f"/proc/self/ns/{NAMESPACE_FILES[kind]}")
+    except OSError:
+        return ""

@@ -190,3 +190,14 @@ def test_this_machine_has_a_hierarchy_or_says_why_not() -> None:
     host = this_host()
     for name in ("memory", "pids", "cpu"):
         assert (host.hierarchy_of(name) is None) == (name in host.controller_problems)
+
+
+def test_group_of_a_box_is_found_once_something_is_in_it(tmp_path: Path) -> None:
+    """A controller that nobody has: the caller's own group is the top of the tree."""
+    group = tmp_path / "sandboxer/70-1-2"
+    group.mkdir(parents=True)
+    assert groups.find_box_group(70, str(tmp_path), "none", 0) == ""
+    (group / "cgroup.procs").write_text("71\n")
+    assert groups.find_box_group(70, str(tmp_path), "none", 0) == str(group)
+    assert groups.find_box_group(7, str(tmp_path), "none", 0) == ""
+    assert groups.find_box_group(70, f"{tmp_path}/elsewhere", "none", 0) == ""

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from sandboxer.kernel import proc
 from sandboxer.kernel.proc import (
     MountTable,
     cgroup_layout,
@@ -148,3 +149,12 @@ def test_subids_that_reach_the_last_id_are_left_out() -> None:
 
 def test_subids_just_below_the_last_id_are_kept() -> None:
     assert parse_subids("user:4294967290:5\n", "user", 1000) == (IdRange(4294967290, 5),)
+
+
+def test_own_namespace_is_named_as_the_kernel_does() -> None:
+    assert {proc.own_namespace(kind).split(":")[0] for kind in ("mount", "net")} == {"mnt", "net"}
+
+
+def test_namespace_that_the_kernel_lacks_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(proc.NAMESPACE_FILES, "net", "no-such-kind")
+    assert proc.own_namespace("net") == ""
