@@ -82,11 +82,10 @@ V1_CPU = (
 
 
 def is_wanted(row: Row, values: Mapping[str, int]) -> bool:
-    """Whether the row asks anything of a group: swap does beside a limit of memory only."""
-    value = values[row.word]
-    if row.word == "swap":
-        return value != UNLIMITED and values["memory"] != UNLIMITED
-    return value not in (UNLIMITED, PLAIN_WEIGHT if row.word == "cpu_weight" else UNLIMITED)
+    """Whether the row says anything: swap does beside a limit of memory only."""
+    if row.word == "swap" and values["memory"] == UNLIMITED:
+        return False
+    return values[row.word] != (PLAIN_WEIGHT if row.word == "cpu_weight" else UNLIMITED)
 
 
 def held(values: Mapping[str, int], places: Mapping[str, Place], host: Host, *, has_init: bool) -> tuple[Held, ...]:
