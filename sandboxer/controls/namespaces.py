@@ -250,6 +250,10 @@ def lower(settings: object, scene: Scene) -> Lowered:
     early = kinds & {"mount", "pid", "time"} if privileged else kinds
     if shifts:
         early -= {"time"}
+    # Its root is the group that its maker is in, and at the clone that is the launcher's: the box enters its own with the clone.
+    late_cgroup = "cgroup" in early and bool(scene.host.hierarchies)
+    if late_cgroup:
+        early -= {"cgroup"}
     joins = {kind: path for kind, path in mine.joined if kind not in kinds}
     steps = [
         _step(JoinNamespace(U64(NAMESPACES[kind]), Text(joins[kind])), Stage.PREPARE, mine, kind)
@@ -260,6 +264,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
     for kind in _JOIN_INSIDE:
         if kind in joins:
             steps.append(_step(JoinNamespace(U64(NAMESPACES[kind]), Text(joins[kind])), Stage.JOIN, mine, kind))
+    if late_cgroup:
+        steps.append(_step(Unshare(U64(CloneFlag.NEWCGROUP)), Stage.JOIN, mine, "cgroup"))
     if "mount" in joins:
         # A copy of its own: what its owner mounts later must not reach into a box that runs.
         steps.append(_step(Unshare(U64(CloneFlag.NEWNS)), Stage.JOIN, mine, "mount"))

@@ -9,7 +9,7 @@ import pytest
 from sandboxer.controls import namespaces
 from sandboxer.controls.namespaces import Settings
 from sandboxer.errors import ProfileError
-from sandboxer.model.host import Host
+from sandboxer.model.host import Hierarchy, Host
 from sandboxer.model.policy import Trait
 from tests.controls.rooms import (
     ALL_NEW,
@@ -119,6 +119,19 @@ def test_privileged_caller_starts_with_what_mounting_needs() -> None:
         private: cut mounts off from the host's
         """
     )
+
+
+def test_ordinary_user_with_control_groups_has_the_boxs_own_as_the_root_of_its_namespace() -> None:
+    """At the clone it would be the launcher's group."""
+    delegated = replace(ORDINARY, hierarchies=(Hierarchy(0, "/sys/fs/cgroup", ("memory",), 1),))
+    assert steps(lowered(namespaces, "", delegated)) == text(
+        """
+        start: start the child in new namespaces (clone flags 0x7c020080)
+        join: enter new namespaces (flags 0x2000000)
+        private: cut mounts off from the host's
+        """
+    )
+    assert "join" not in steps(lowered(namespaces, "cgroup: host", delegated))
 
 
 def test_ordinary_user_shifts_clocks_after_an_unshare() -> None:
