@@ -208,11 +208,24 @@ def test_memory_limit_kills_and_the_kernel_counts_it() -> None:
 
 
 @needs("v1 groups")
-def test_counters_of_several_devices_are_summed(tmp_path: Path) -> None:
-    """Any file of a group can stand for one: those of devices begin their lines with numbers too."""
-    ended = limited(
-        "cpu", {"cpu.cfs_quota_us": "50000"}, "true", [("cpu.stat", "nr_"), ("cpu.cfs_quota_us", ""), ("cpu.stat", "nr_periods ")]
-    )
+def test_numbers_of_several_devices_are_summed() -> None:
+    """`devices.list` has a line for each device, as `io.stat` has: here the numbers are known ahead."""
+    op, number = v1("devices")
+    lines = [("devices.deny", "a"), ("devices.allow", "c 1:3 rw"), ("devices.allow", "c 1:5 rw"), ("devices.allow", "c 21:7 r")]
+    written = [ops.WriteGroup(U32(number), Text(file), Text(text)) for file, text in lines]
+    keys = ["1:", "5:", ""]
+    read = [ops.ReadCounter(U32(at), U32(number), Text("devices.list"), Text(key), U32(1)) for at, key in enumerate(keys)]
+    halved = ops.ReadCounter(U32(3), U32(number), Text("devices.list"), Text("1:"), U32(2))
+    inside: list[Op] = [ops.EnterGroups(), ops.BecomeInit()]
+    after = [*read, halved, ops.RemoveGroups()]
+    ended = launch(plan([op, *written, ops.Start(U64(NEWPID))], inside, shell("true"), after=after))
+    assert [ended.record[COUNTERS[at]] for at in range(4)] == [3 + 5, UNKNOWN, UNKNOWN, 4]
+
+
+@needs("v1 groups")
+def test_counter_is_found_by_the_beginning_of_its_word() -> None:
+    counters = [("cpu.stat", "nr_"), ("cpu.cfs_quota_us", ""), ("cpu.stat", "nr_periods ")]
+    ended = limited("cpu", {"cpu.cfs_quota_us": "50000"}, "true", counters)
     assert [ended.record[COUNTERS[0]], ended.record[COUNTERS[1]]] == [UNKNOWN, 50000]
     assert ended.record[COUNTERS[2]] < UNKNOWN
 
