@@ -110,6 +110,35 @@ def test_terminal_of_its_own_is_counted_too(box: Box, limit: str, status: int) -
     assert (got.count(b"x") == 5000) == (status == 0)
 
 
+def test_terminal_that_finds_no_memory_is_a_fault_of_the_set_up(box: Box) -> None:
+    """Whatever the launcher cannot have, it says so and lives."""
+    box.profile()
+    plan = box.place / "tty.plan"
+    words = [str(box.installation.command), "compile", "-p", "box", "--tty", "-o", str(plan), "--", "true"]
+    subprocess.run([*box.person.prefix, *words], cwd=box.place, env=box.person.environment(None), check=True)
+    launcher = box.installation.package / "launcher/bin/sandboxer-launch"
+    told = {}
+    for kib in range(256, 1024, 16):
+        limit = f"--as={kib << 10}:unlimited"
+        done = subprocess.run(
+            [*box.person.prefix, "prlimit", limit, str(launcher), "--plan", str(plan)],
+            cwd=box.place,
+            capture_output=True,
+            text=True,
+        )
+        told[kib] = (done.returncode, done.stderr)
+        if not done.returncode:
+            break
+    faults = [text for status, text in told.values() if status]
+    assert any("(open_terminal): errno 12" in text for text in faults), told
+    assert not [kib for kib, (status, text) in told.items() if status not in (0, 125) and kib > _first_told(told)]
+
+
+def _first_told(told: dict[int, tuple[int, str]]) -> int:
+    """The first limit at which the launcher itself could start."""
+    return next(kib for kib, (_, text) in told.items() if "sandboxer-launch:" in text)
+
+
 def test_box_without_a_limit_has_the_callers_own_outputs(box: Box, tmp_path: Path) -> None:
     box.profile()
     with (tmp_path / "out").open("w") as file:

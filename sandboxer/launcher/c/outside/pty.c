@@ -35,6 +35,15 @@ static void seize_outer(struct terminal *terminal) {
     terminal->is_raw = SYS3(SYS_ioctl, terminal->outer_fd, TCSETSW, &raw) >= 0;
 }
 
+/* The child is further on by now. */
+static uint32_t step_of_terminal(const struct box *box) {
+    struct cursor c = walk(box->plan.lists[LIST_INSIDE]);
+    struct step step;
+    uint32_t index = 0;
+    while (next_step(&c, &step) && step.tag != TAG_open_terminal) index++;
+    return index;
+}
+
 void begin_terminal(struct box *box, int master_fd) {
     struct terminal *terminal = &box->terminal;
     long flags = SYS3(SYS_fcntl, master_fd, F_GETFL, 0);
@@ -44,9 +53,13 @@ void begin_terminal(struct box *box, int master_fd) {
     for (int fd = 0; fd <= 2 && terminal->outer_fd < 0; fd++)
         if (SYS3(SYS_ioctl, fd, TCGETS, &terminal->old) >= 0) terminal->outer_fd = fd;
     if (terminal->outer_fd >= 0) seize_outer(terminal);
+    terminal->out.from = terminal->out.to = -1;
     int error = fill_relay(&terminal->in, reopen(box, 0, O_RDONLY), master_fd);
     if (!error) error = fill_relay(&terminal->out, master_fd, reopen(box, 1, O_WRONLY));
-    if (error) kill_box(box, OUTCOME_SUPERVISOR_LOST);
+    if (error) {
+        box->fault = (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, step_of_terminal(box), TAG_open_terminal, error};
+        kill_box(box, OUTCOME_SETUP_FAILED);
+    }
     if (box->output.is_limited) terminal->out.budget = &box->output.budget;
     resize_terminal(box);
 }
@@ -97,12 +110,13 @@ static void keep_to_budget(struct relay *relay, size_t got) {
     if (over) relay->is_over = true;
 }
 
-/* A relay between two descriptors. mmap(2) rather than a place in the box: most boxes have none. */
+/* A relay between two descriptors, or one that moves nothing where there is no memory for it. mmap(2) rather than a place in
+ * the box: most boxes have none. */
 int fill_relay(struct relay *relay, int from, int to) {
     long bytes = SYS6(SYS_mmap, NULL, RELAY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *relay = (struct relay){.from = from, .to = to};
+    *relay = (struct relay){.from = -1, .to = -1};
     if (failed(bytes)) return failed(bytes);
-    relay->bytes = (char *)bytes;
+    *relay = (struct relay){.from = from, .to = to, .bytes = (char *)bytes};
     return 0;
 }
 
@@ -148,7 +162,7 @@ void relay_terminal(struct box *box) {
 static void drain(const struct box *box, struct relay *out) {
     uint64_t until = box_now(box) + DRAIN_NS;
     const struct timespec moment = {.tv_sec = 0, .tv_nsec = (long)QUIET_NS};
-    bool is_dry = false;
+    bool is_dry = out->from < 0;
     while (box_now(box) < until && (!is_dry || out->begin < out->end)) {
         struct pollfd wait[2] = {{.fd = is_dry ? -1 : out->from, .events = POLLIN}, {.fd = out->to, .events = POLLOUT}};
         size_t waiting = out->end - out->begin;
