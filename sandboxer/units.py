@@ -18,7 +18,9 @@ DURATION_SUFFIXES_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000,
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)", re.ASCII)
 _PART = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|[dhms])", re.ASCII)
 _CPUS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<percent>%?)", re.ASCII)
+_CPU_RANGE = re.compile(r"(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?", re.ASCII)
 _MAX_TEXT = 64
+_MAX_LIST = 4096
 
 
 class UnitError(ValueError):
@@ -102,6 +104,46 @@ def show_milli_cpus(count: int) -> str:
         return "unlimited"
     whole, rest = divmod(count, 1000)
     return f"{whole}.{rest:03}".rstrip("0") if rest else str(whole)
+
+
+def parse_cpu_list(text: str, *, most: int) -> int:
+    """The processors that `text` names, `0-3,5`, as a number with a bit for each. most: the largest one that there can be.
+
+    Raises: UnitError where it is no such list. Source: cpuset(7), "List format".
+    """
+    attempt = '0, "0-3" or "0,2-5"'
+    mask = 0
+    if len(text) > _MAX_LIST:
+        raise UnitError("this list of processors is too long", attempt)
+    for part in text.split(","):
+        match = _CPU_RANGE.fullmatch(part.strip())
+        if match is None:
+            raise UnitError("a list of processors has numbers and ranges of them, with commas between", attempt)
+        first, last = int(match["first"]), int(match["last"] or match["first"])
+        if first > last:
+            raise UnitError(f"{part.strip()} goes from large to small", f"{last}-{first}")
+        if last > most:
+            raise UnitError(f"there can be no processor {last}", f"numbers from 0 to {most}")
+        mask |= (1 << last + 1) - (1 << first)
+    return mask
+
+
+def show_cpu_list(mask: int) -> str:
+    """The shortest list for such a number; `parse_cpu_list` reads it back."""
+    if mask == UNLIMITED:
+        return "unlimited"
+    parts = []
+    first = 0
+    while mask >> first:
+        if not mask >> first & 1:
+            first += 1
+            continue
+        last = first
+        while mask >> last + 1 & 1:
+            last += 1
+        parts.append(str(first) if first == last else f"{first}-{last}")
+        first = last + 1
+    return ",".join(parts)
 
 
 def show_bytes(count: int) -> str:

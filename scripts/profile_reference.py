@@ -19,6 +19,8 @@ MERGES = {
     Merge.GRANT: "grant: union",
     Merge.DENY: "deny: union, wins",
     Merge.LEAST: "limit: smallest",
+    Merge.MOST: "demand: largest",
+    Merge.COMMON: "limit: common",
     Merge.WIDEST: "grant: widest",
     Merge.STRICTEST: "demand: strictest",
     Merge.CHOICE: "choice: own replaces",
@@ -40,6 +42,8 @@ How two files that speak of one field become one (their order never matters):
 | grant: widest | the widest value wins |
 | deny: union, wins | what any of them denies is denied, whatever is granted |
 | limit: smallest | the smallest number wins |
+| limit: common | of several lists, what all of them name |
+| demand: largest | the largest number wins |
 | demand: strictest | the strictest value wins |
 | choice: own replaces | says nothing about width; a file's own value replaces what it inherits, and two parents must agree |
 

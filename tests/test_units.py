@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandboxer.units import UNLIMITED, UnitError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms
+from sandboxer.units import (
+    UNLIMITED,
+    UnitError,
+    parse_bytes,
+    parse_cpu_list,
+    parse_duration_ms,
+    show_bytes,
+    show_cpu_list,
+    show_duration_ms,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +83,27 @@ def test_duration_shown_is_read_back_as_the_same(duration_ms: int) -> None:
 
 def test_no_limit_is_shown_as_unlimited() -> None:
     assert (show_bytes(UNLIMITED), show_duration_ms(UNLIMITED)) == ("unlimited", "unlimited")
+
+
+@pytest.mark.parametrize(
+    ("text", "mask"), [("0", 1), ("0-3", 0b1111), ("5,0-1", 0b100011), (" 2 , 2-3", 0b1100), ("8191", 1 << 8191)]
+)
+def test_cpu_list_is_read(text: str, mask: int) -> None:
+    assert parse_cpu_list(text, most=8191) == mask
+
+
+@pytest.mark.parametrize("text", ["", ",", "0,", "-1", "1-", "3-1", "0-8192", "a", "0-1-2", "0:2", "0," * 3000])
+def test_cpu_list_that_is_unclear_is_refused(text: str) -> None:
+    with pytest.raises(UnitError):
+        parse_cpu_list(text, most=8191)
+
+
+@given(st.sets(st.integers(0, 200), min_size=1))
+def test_cpu_list_shown_is_read_back_as_the_same(numbers: set[int]) -> None:
+    mask = sum(1 << number for number in numbers)
+    assert parse_cpu_list(show_cpu_list(mask), most=200) == mask
+
+
+def test_cpu_list_is_shown_in_its_shortest_form() -> None:
+    assert show_cpu_list(0b1011101) == "0,2-4,6"
+    assert (show_cpu_list(0), show_cpu_list(UNLIMITED)) == ("", "unlimited")

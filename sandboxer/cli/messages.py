@@ -94,6 +94,8 @@ def show_usage(result: Result) -> str:
     ]
     if used.pids_peak is not None:
         parts.append(f"processes {used.pids_peak} at most")
+    if used.disk_bytes:
+        parts.append(f"disk {_mebibytes(used.disk_bytes)} at its end")
     counts = (("out of memory", used.oom_kills), ("processes refused", used.pids_refused))
     parts += [f"{what} {count}" for what, count in counts if count]
     if used.throttled_us:

@@ -14,12 +14,16 @@ from sandboxer.compile.check import check_plan, check_policy
 from sandboxer.controls.room import Lack, Lowered, Room, Scene, Want
 from sandboxer.errors import HostError, Problem
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, Text, TextList
+from sandboxer.model.op import U32, EnterGroups, MakeGroup, ReadSpaces, RemoveGroups, ShowSpace, Text, TextList
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.policy import Enforce, Policy, Trait
 from sandboxer.model.report import Line, Report, Status
 from sandboxer.model.stage import Stage
+from sandboxer.units import UNLIMITED
+
+CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
+"""What a new v1 group has none of, and no process may enter without. cpuset(7)."""
 
 
 @dataclass(slots=True)
@@ -72,7 +76,7 @@ def lower_policy(
         gathered.add(room.NAME, lowered)
         scene = replace(scene, shown=scene.shown + lowered.shown)
     first, last = group_steps(gathered.groups, host)
-    gathered.steps = [*first, *gathered.steps, *last]
+    gathered.steps = [*first, *gathered.steps, *_look_at_spaces(gathered.steps), *last]
     plan = _assemble(policy, gathered, rooms)
     check_plan(plan, policy.traits)
     return plan
@@ -93,6 +97,7 @@ def make_scene(policy: Policy, host: Host) -> Scene:
         user_name=str(getattr(ids, "name", "sandbox")),
         host_name=str(getattr(policy.settings.get("process"), "hostname", "sandbox")),
         capabilities=_number(getattr(policy.settings.get("capabilities"), "held", None), 0),
+        disk_bytes=_number(getattr(policy.settings.get("limits"), "disk_bytes", None), UNLIMITED),
     )
 
 
@@ -140,10 +145,17 @@ def group_steps(wants: Mapping[str, Sequence[Want]], host: Host) -> tuple[list[S
     return first, [Step(RemoveGroups(), Stage.CLEAN, room, want.place)]
 
 
+def _look_at_spaces(steps: Sequence[Step]) -> list[Step]:
+    """One step for all file systems that the monitor was shown."""
+    shown = [step for step in steps if isinstance(step.op, ShowSpace)][:1]
+    return [Step(ReadSpaces(), Stage.CLEAN, step.control, step.place) for step in shown]
+
+
 def _make(tree: Hierarchy, controllers: list[str]) -> MakeGroup:
     enable = tuple(f"+{name}" for name in controllers) if tree.is_v2 else ()
     controller = "" if tree.is_v2 else tree.controllers[0]
-    return MakeGroup(U32(tree.group), Text(tree.mount), Text(controller), U32(tree.levels), TextList(enable))
+    inherited = () if tree.is_v2 or "cpuset" not in controllers else CPUSET_FILES
+    return MakeGroup(U32(tree.group), Text(tree.mount), Text(controller), U32(tree.levels), TextList(enable), TextList(inherited))
 
 
 def _assemble(policy: Policy, gathered: _Gathered, rooms: Sequence[Room]) -> Plan:

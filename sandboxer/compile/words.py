@@ -93,6 +93,7 @@ NAMED: dict[str, dict[str, Say]] = {
     "MakeDirectory": {"mode": _octal},
     "MakeFile": {"mode": _octal},
     "SetUmask": {"mask": _octal},
+    "SetScheduling": {"policy": lambda number: {0: "normal", 3: "batch", 5: "idle"}.get(number, str(number))},
     "DropBounding": {"keep": capability_names},
     "SetSecurebits": {"bits": flag_names(Securebits)},
     "SetCapabilities": {"effective": capability_names, "permitted": capability_names, "inheritable": capability_names},

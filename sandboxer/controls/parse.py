@@ -15,7 +15,15 @@ from typing import NoReturn, TypeVar
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.node import Mapping, Node, Scalar, Sequence
 from sandboxer.model.section import Said
-from sandboxer.units import UNLIMITED, UnitError, parse_bytes, parse_duration_ms, parse_milli_cpus, show_milli_cpus
+from sandboxer.units import (
+    UNLIMITED,
+    UnitError,
+    parse_bytes,
+    parse_cpu_list,
+    parse_duration_ms,
+    parse_milli_cpus,
+    show_milli_cpus,
+)
 
 T = TypeVar("T", bound=Hashable)
 Read = Callable[[Node], T]
@@ -211,6 +219,17 @@ def milli_cpus(*, least: int = 1, most: int = (1 << 31) - 1, can_be_unlimited: b
             why = f"this is a share from {show_milli_cpus(least)} to {show_milli_cpus(most)} processors"
             fail(node, f"{show_milli_cpus(value)} is out of range", why=why)
         return value
+
+    return read
+
+
+def cpu_list(*, most: int, can_be_unlimited: bool = False) -> Read[int]:
+    """A reader of lists of processors, a bit for each: `0-3,5`. most: the largest number that there can be."""
+
+    def read(node: Node) -> int:
+        if can_be_unlimited and isinstance(node, Scalar) and node.value == "unlimited":
+            return UNLIMITED
+        return _with_unit(node, "a list of processors", lambda text: parse_cpu_list(text, most=most))
 
     return read
 

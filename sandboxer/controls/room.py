@@ -16,6 +16,7 @@ from sandboxer.model.plan import Step
 from sandboxer.model.policy import Enforce, Layer, Trait
 from sandboxer.model.report import Line
 from sandboxer.model.section import Field, Section
+from sandboxer.units import UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Scene:
     Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
     `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before.
-    is_watched: somebody outside wants to hear of what is refused.
+    disk_bytes: how large a file system of the box's own can be. is_watched: somebody outside wants to hear of what is refused.
     """
 
     host: Host
@@ -82,6 +83,7 @@ class Scene:
     host_name: str = "sandbox"
     capabilities: int = 0
     shown: tuple[Shown, ...] = ()
+    disk_bytes: int = UNLIMITED
     is_watched: bool = False
 
 

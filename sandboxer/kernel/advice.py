@@ -354,6 +354,16 @@ ADVICE: Mapping[str, Rows] = {
         ),
         "EINVAL": ("the soft limit is over the hard one, or the kernel does not know this resource", _OURS),
     },
+    "set_scheduling": {
+        "EPERM": ("a security module forbids it, or the caller is SCHED_IDLE already and may not leave it", _CHECK),
+        "EACCES": ("a security module forbids it", _CHECK),
+        "EINVAL": ("the kernel does not know this policy", "leave `scheduler` out"),
+    },
+    "show_space": {
+        **_LOOKUP,
+        "EPIPE": ("the monitor has ended", "see the first error"),
+        "ETOOMANYREFS": ("as many descriptors are on their way in sockets as the user may have open", "raise `ulimit -n`"),
+    },
     "set_umask": {"EINVAL": ("this is no umask", "use three octal digits, such as 022")},
     "set_working_directory": {
         **_LOOKUP,
@@ -491,6 +501,7 @@ ADVICE: Mapping[str, Rows] = {
     "arm_cpu_clock": {"EINVAL": ("the limit is none, or longer than can be counted", "a shorter limit")},
     "limit_output": {"EMFILE": ("this process has no descriptor left", "raise `ulimit -n`")},
     "read_counter": {"EBADMSG": ("the plan names a counter or a group that there is not", _OURS)},
+    "read_spaces": {"EIO": ("a file system of the box cannot be read", "see `dmesg`")},
     "remove_groups": {
         "EBUSY": ("something still runs in it", "look into its cgroup.procs"),
         "ENOENT": ("it is gone already", "nothing to mend"),

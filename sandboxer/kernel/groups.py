@@ -143,6 +143,18 @@ def find_disks(blocks: str = "/sys/block") -> tuple[str, ...]:
     return tuple(found)
 
 
+def find_io_weights(mounts: tuple[Mount, ...], blocks: str = "/sys/block") -> str:
+    """How a disk is shared by weight: `cost` (io.cost, which the root of v2 tells), `bfq`, or empty: none is.
+
+    Source: Documentation/admin-guide/cgroup-v2.rst, io.cost.qos; Documentation/block/bfq-iosched.rst, section 4.
+    """
+    top = _mount_of((V2,), mounts)
+    if top and "enable=1" in (find_text(f"{top.point}/io.cost.qos") or "").split():
+        return "cost"
+    schedulers = (find_text(f"{blocks}/{name}/queue/scheduler") or "" for name in _names(blocks))
+    return "bfq" if any("[bfq]" in text.split() for text in schedulers) else ""
+
+
 def find_huge_pages(pages: str = "/sys/kernel/mm/hugepages") -> tuple[str, ...]:
     """The sizes of huge pages, as control groups name them. Source: mm/hugetlb_cgroup.c, mem_fmt."""
     sizes = sorted(int(name.removeprefix("hugepages-").removesuffix("kB")) for name in _names(pages) if name.endswith("kB"))

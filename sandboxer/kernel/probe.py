@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.kernel.audit.log import find_audit_problem
-from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages
+from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages, find_io_weights
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -111,6 +111,8 @@ def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:
         controller_problems=groups.problems,
         has_swap=os.path.exists("/proc/swaps"),
         disks=find_disks(),
+        processors=sum(1 << number for number in os.sched_getaffinity(0)),
+        io_weights=find_io_weights(mounts),
         huge_pages=find_huge_pages(),
         device_program_problem=find_device_program_problem(groups, trial, is_privileged=host.is_privileged),
     )

@@ -26,7 +26,8 @@ HOST_FILES = (
 HOST_PATHS = ("/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap")
 HOST_LINKS = ("/proc/self/ns/user", "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/root")
 HOST_LISTS = ("/sys/block",)
-STATUS_LINES = ("CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:")
+STATUS_LINES = ("CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:",
+                "Cpus_allowed:")  # fmt: skip
 
 
 def stamp(path: str) -> str:

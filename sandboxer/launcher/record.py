@@ -19,8 +19,10 @@ COUNTERS = (
     "group_cpu_us",
     "group_user_us",
     "group_system_us",
+    "disk_bytes",
+    "disk_full",
 )
-"""What the launcher reads of control groups, by the number that `ReadCounter` has."""
+"""What the launcher reads of control groups, by the number that `ReadCounter` has; and of the box's file systems."""
 
 UNKNOWN = (1 << 64) - 1
 """A counter that the kernel did not keep, or that nobody asked for."""

@@ -84,7 +84,8 @@ class Host:
     cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
     kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
     get a control group; controller_problems: why not with a controller. device_program_problem: why a group can have no device
-    program; empty: it can. has_swap: the kernel can swap at all. disks: the numbers of its block
+    program; empty: it can. has_swap: the kernel can swap at all. processors: those that the caller can run on, a bit for each.
+    io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its block
     devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
     missing_calls: system calls that the launcher uses and this kernel lacks.
     tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
@@ -126,6 +127,8 @@ class Host:
     hierarchies: tuple[Hierarchy, ...] = ()
     controller_problems: Mapping[str, str] = field(default_factory=dict)
     has_swap: bool = True
+    processors: int = 0xFF
+    io_weights: str = ""
     disks: tuple[str, ...] = ()
     huge_pages: tuple[str, ...] = ()
     device_program_problem: str = "no cgroup v2 tree is mounted"

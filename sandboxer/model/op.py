@@ -420,6 +420,25 @@ class SetRlimit(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class SetScheduling(Op):
+    """Give way to others on the processors, never less than the caller does. policy: SCHED_*. niceness: 0 to 19. sched(7)."""
+
+    TAG: ClassVar[int] = 72
+    WORDS: ClassVar[str] = "give way to others on the processors (policy {op.policy}, niceness {op.niceness})"
+    policy: U32
+    niceness: U32
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSpace(Op):
+    """Hand a file system of the box's own to the monitor, for ReadSpaces. It is where `path` is in the new root."""
+
+    TAG: ClassVar[int] = 73
+    WORDS: ClassVar[str] = "let the monitor see how full {op.path} is"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
 class SetUmask(Op):
     """Set the file mode creation mask. umask(2)."""
 
@@ -609,7 +628,8 @@ class MakeGroup(Op):
 
     group: 0 is that of the v2 tree, which Start clones into; others, up to 15, are those of v1 hierarchies, by EnterGroups.
     mount: where the hierarchy is. controller: one of v1, which finds the hierarchy in /proc/self/cgroup; empty for v2. enable:
-    controllers of v2 to pass on (`+memory`), in the group that has `sandboxer` and in `sandboxer`.
+    controllers of v2 to pass on (`+memory`), in the group that has `sandboxer` and in `sandboxer`. inherited: files that
+    `sandboxer` and the box's group begin with as the one above has them: v1's cpuset takes no process without.
     """
 
     TAG: ClassVar[int] = 63
@@ -619,6 +639,7 @@ class MakeGroup(Op):
     controller: Text
     levels: U32
     enable: TextList
+    inherited: TextList
 
 
 @dataclass(frozen=True, slots=True)
@@ -671,6 +692,14 @@ class ReadCounter(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSpaces(Op):
+    """Read into the record what the file systems hold that were shown, and which is the first that is full. statfs(2)."""
+
+    TAG: ClassVar[int] = 74
+    WORDS: ClassVar[str] = "read how full the box's own file systems are"
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveGroups(Op):
     """Remove the box's control groups. rmdir(2)."""
 
@@ -695,4 +724,5 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
+    SetScheduling, ShowSpace, ReadSpaces,
 )  # fmt: skip

@@ -20,6 +20,7 @@ class Reason(Enum):
     OOM = "oom"
     PIDS_LIMIT = "pids_limit"
     FILE_LIMIT = "file_limit"
+    DISK_QUOTA = "disk_quota"
     OUTPUT_LIMIT = "output_limit"
     SECCOMP_KILL = "seccomp_kill"
     CANCELLED = "cancelled"
@@ -37,6 +38,7 @@ class Usage:
     max_rss_bytes: of the largest process. From memory_peak_bytes on: of the whole box, where a limit gave it a control group that
     counts that; None elsewhere. pids_refused: how often one more process was too many. throttled_us: how long it waited because
     of `cpus`, in throttled_periods of 100 ms. group_cpu_us: CPU time of everything that was ever in the box.
+    disk_bytes: what its own file systems held when it ended: each tmpfs, each overlay whose changes are discarded, /dev/shm.
     """
 
     wall_us: int = 0
@@ -58,6 +60,7 @@ class Usage:
     io_read_bytes: int | None = None
     io_write_bytes: int | None = None
     group_cpu_us: int | None = None
+    disk_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from sandboxer.model.place import Place
@@ -32,6 +34,8 @@ class Merge(Enum):
     GRANT = "union of grants"
     DENY = "union of denies"
     LEAST = "the smallest number wins (a limit)"
+    MOST = "the largest number wins (a demand)"
+    COMMON = "what all of them name holds (a limit); a number is the set of its bits"
     WIDEST = "the widest step of a scale wins (a grant)"
     STRICTEST = "the strictest step of a scale wins (a demand)"
     CHOICE = "neutral: must agree; what a file says itself replaces what it inherits"
@@ -51,7 +55,7 @@ class Field:
     meet: for GRANT fields, what two grants have in common (None: nothing); used by `restrict:`.
     key: for GRANT fields whose values have names (the variables of an environment), the name of a value: what a file says under
         a name replaces what it inherits under it, and two parents that differ under one name are a conflict.
-    absent: for LEAST fields, the limit that holds where nobody says one; no `restrict:` layer can go above it.
+    absent: for LEAST and MOST fields, what holds where nobody says one; no `restrict:` layer can be laxer.
     default: what holds where nobody says anything, for people (`sandboxer schema`, docs); always the strict value.
     say: one value as a person would write it, where its own text is not that.
     """
@@ -99,10 +103,19 @@ def _extreme(items: tuple[Said, ...], rank: Callable[[Hashable], float]) -> tupl
     return (min(items, key=lambda item: (rank(item.value), item.place)),) if items else ()
 
 
-def _as_number(value: Hashable) -> float:
-    if not isinstance(value, int | float):
+def _common(items: tuple[Said, ...]) -> tuple[Said, ...]:
+    """The bits that every item has, at the smallest place; none of them may be left."""
+    return (Said(reduce(and_, (_as_number(item.value) for item in items)), min(item.place for item in items)),) if items else ()
+
+
+def _as_number(value: Hashable) -> int:
+    if not isinstance(value, int):
         raise TypeError(f"a limit is a number, not {value!r}")
     return value
+
+
+def _down(value: Hashable) -> int:
+    return -_as_number(value)
 
 
 def joined(row: Field, one: tuple[Said, ...], other: tuple[Said, ...]) -> tuple[Said, ...]:
@@ -113,6 +126,10 @@ def joined(row: Field, one: tuple[Said, ...], other: tuple[Said, ...]) -> tuple[
             return _union(items)
         case Merge.LEAST:
             return _extreme(items, _as_number)
+        case Merge.MOST:
+            return _extreme(items, _down)
+        case Merge.COMMON:
+            return _common(items)
         case Merge.WIDEST:
             return _extreme(items, lambda value: -row.scale.index(value))
         case Merge.STRICTEST:
@@ -135,6 +152,12 @@ def narrowed(row: Field, base: tuple[Said, ...], layer: tuple[Said, ...]) -> tup
             return tuple(item for item in layer if _as_number(item.value) < row.absent)
         case Merge.LEAST:
             return _extreme(base + layer, _as_number)
+        case Merge.MOST if not base and row.absent is not None:
+            return tuple(item for item in layer if _as_number(item.value) > row.absent)
+        case Merge.MOST:
+            return _extreme(base + layer, _down)
+        case Merge.COMMON:
+            return _common(base + layer)
         case Merge.STRICTEST if not base:
             # What nobody says is strict, so a lax layer must not be the first to speak.
             return _extreme(tuple(item for item in layer if item.value == row.scale[0]), row.scale.index)

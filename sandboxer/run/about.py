@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandboxer.compile.words import Teller
-from sandboxer.model.op import ArmWallClock, SetRlimit
+from sandboxer.model.op import ArmWallClock, SetRlimit, ShowSpace
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan, Step
 from sandboxer.model.policy import Override, Policy, Source
@@ -45,7 +45,8 @@ class ToldOption:
 class About:
     """Everything about a compiled plan but its bytes.
 
-    cpu_soft_s, cpu_hard_s, file_bytes and wall_ms are the limits that can end a command; None where there is none.
+    cpu_soft_s, cpu_hard_s, file_bytes and wall_ms are the limits that can end a command; None where there is none. spaces: where
+    the box's own file systems of a limited size are.
     """
 
     profile: str
@@ -61,6 +62,7 @@ class About:
     cpu_hard_s: int | None = None
     file_bytes: int | None = None
     wall_ms: int | None = None
+    spaces: tuple[str, ...] = ()
 
     def step(self, list_number: int, index: int) -> ToldStep | None:
         """The step that the record names: list 1 to 3, index from 0."""
@@ -88,6 +90,7 @@ def tell_about(plan: Plan, policy: Policy, digest: str, options: tuple[ToldOptio
         cpu_hard_s=cpu[1] if cpu else None,
         file_bytes=size,
         wall_ms=wall,
+        spaces=tuple(step.op.path for step in plan.inside if isinstance(step.op, ShowSpace)),
     )
 
 
@@ -127,6 +130,7 @@ def write_about(about: About) -> bytes:
             for line in about.report.lines
         ],
         "limits": [about.cpu_soft_s, about.cpu_hard_s, about.file_bytes, about.wall_ms],
+        "spaces": list(about.spaces),
         **{name: [_pack_step(step) for step in getattr(about, name)] for name in LISTS},
     }
     return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode()
@@ -153,6 +157,7 @@ def read_about(text: bytes) -> About:
         cpu_hard_s=cpu_hard_s,
         file_bytes=file_bytes,
         wall_ms=wall_ms,
+        spaces=tuple(data["spaces"]),
     )
 
 

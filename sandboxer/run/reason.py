@@ -21,10 +21,10 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
         case Outcome.EXITED if record["exit_code"] == 0:
             return Reason.EXITED, ""
         case Outcome.EXITED:
-            return find_group_reason(record) or (Reason.EXITED, "")
+            return find_count_reason(record, about) or (Reason.EXITED, "")
         case Outcome.SIGNALLED:
             found = find_signal_reason(record, about)
-            return find_group_reason(record) or found if found[0] is Reason.SIGNALLED else found
+            return find_count_reason(record, about) or found if found[0] is Reason.SIGNALLED else found
         case Outcome.WALL_TIMEOUT:
             limit = f" of {about.wall_ms} ms" if about.wall_ms else ""
             return Reason.WALL_TIMEOUT, f"it ran into the wall clock limit{limit}"
@@ -46,13 +46,14 @@ def find_reason(record: dict[str, int], about: About) -> tuple[Reason, str]:
             return Reason.SETUP_FAILED, ""
 
 
-def find_group_reason(record: dict[str, int]) -> tuple[Reason, str] | None:
+def find_count_reason(record: dict[str, int], about: About) -> tuple[Reason, str] | None:
     """A limit of the whole box that a command which failed ran into, by the kernel's own count; None: none.
 
     The count says that the limit was met, and the status that the command did not get over it: a shell turns the death of what it
-    ran into a status of its own.
+    ran into a status of its own. A file system counts nothing: it is full when the command ends, or it was no reason.
     """
-    kills, refused = (0 if record[name] == UNKNOWN else record[name] for name in ("oom_kills", "pids_refused"))
+    names = ("oom_kills", "pids_refused", "disk_full")
+    kills, refused, full = (0 if record[name] == UNKNOWN else record[name] for name in names)
     if kills:
         return Reason.OOM, "its memory was used up, and the kernel killed what held it"
     if refused:
@@ -60,6 +61,9 @@ def find_group_reason(record: dict[str, int]) -> tuple[Reason, str] | None:
             Reason.PIDS_LIMIT,
             "it had all processes that it may have, and the kernel refused to start another one",
         )
+    if full:
+        which = f" {about.spaces[full - 1]}" if full <= len(about.spaces) else ""
+        return Reason.DISK_QUOTA, f"the box's own file system{which} was full"
     return None
 
 

@@ -52,11 +52,21 @@ def is_within(row: Field, narrow_items: Items, wide_items: Items) -> bool:
             return values(narrow_items) >= values(wide_items)
         case Merge.LEAST:
             return _limit(row, narrow_items) <= _limit(row, wide_items)
+        case Merge.MOST:
+            return _limit(row, narrow_items) >= _limit(row, wide_items)
+        case Merge.COMMON:
+            return not _mask(narrow_items) & ~_mask(wide_items)
         case Merge.WIDEST | Merge.STRICTEST:
             step = [row.scale.index(items[0].value) if items else 0 for items in (narrow_items, wide_items)]
             return step[0] <= step[1]
         case Merge.CHOICE:
             return values(narrow_items) == values(wide_items)
+
+
+def _mask(items: Items) -> int:
+    """The bits that are allowed; where nobody says any, all of them."""
+    value = items[0].value if items else -1
+    return value if isinstance(value, int) else 0
 
 
 def _limit(row: Field, items: Items) -> float:
@@ -91,6 +101,8 @@ def test_join_of_grants_takes_nothing_away(control: str, name: str, data: st.Dat
     both = values(joined(row, one, two))
     if row.merge in LISTS:
         assert both == values(one) | values(two)
+    elif row.merge is Merge.COMMON:
+        assert _mask(joined(row, one, two)) == _mask(one) & _mask(two)
     elif both and row.merge is not Merge.CHOICE:
         assert both <= values(one) | values(two)
 
@@ -159,7 +171,7 @@ def test_scale_has_every_value_that_can_be_said(control: str, name: str) -> None
     for items in samples(control, name):
         if row.merge in (Merge.WIDEST, Merge.STRICTEST):
             assert items[0].value in row.scale
-        if row.merge is Merge.LEAST:
+        if row.merge in (Merge.LEAST, Merge.MOST, Merge.COMMON):
             assert isinstance(items[0].value, int)
         for item in items:
             assert row.key is None or hash(row.key(item.value)) is not None

@@ -14,6 +14,7 @@ HYBRID = Host(
         Hierarchy(2, "/c/memory", ("memory",)),
     )
 )
+NONE = TextList(())
 UNIFIED = Host(hierarchies=(Hierarchy(0, "/c", ("cpu", "memory", "pids"), 2),))
 
 
@@ -30,18 +31,27 @@ def test_nobody_wants_a_group_and_there_is_none() -> None:
 def test_v2_group_passes_on_the_controllers_that_are_wanted() -> None:
     rooms = {"limits": [Want(0, "pids"), Want(0, "memory"), Want(0, "pids")], "devices": [Want(0)]}
     first, last = group_steps(rooms, UNIFIED)
-    assert [step.op for step in first] == [MakeGroup(U32(0), Text("/c"), Text(""), U32(2), TextList(("+memory", "+pids")))]
+    assert [step.op for step in first] == [MakeGroup(U32(0), Text("/c"), Text(""), U32(2), TextList(("+memory", "+pids")), NONE)]
     assert [step.op for step in last] == [RemoveGroups()]
 
 
 def test_v1_groups_are_entered_by_the_child() -> None:
     assert made(HYBRID, Want(1, "cpuacct"), Want(2, "memory")) == [
-        MakeGroup(U32(1), Text("/c/cpu,cpuacct"), Text("cpu"), U32(0), TextList(())),
-        MakeGroup(U32(2), Text("/c/memory"), Text("memory"), U32(0), TextList(())),
+        MakeGroup(U32(1), Text("/c/cpu,cpuacct"), Text("cpu"), U32(0), NONE, NONE),
+        MakeGroup(U32(2), Text("/c/memory"), Text("memory"), U32(0), NONE, NONE),
         EnterGroups(),
         RemoveGroups(),
     ]
 
 
 def test_group_without_a_controller_enables_none() -> None:
-    assert made(HYBRID, Want(0)) == [MakeGroup(U32(0), Text("/c/unified"), Text(""), U32(0), TextList(())), RemoveGroups()]
+    assert made(HYBRID, Want(0)) == [MakeGroup(U32(0), Text("/c/unified"), Text(""), U32(0), NONE, NONE), RemoveGroups()]
+
+
+def test_v1_cpuset_begins_with_what_the_group_above_has() -> None:
+    host = Host(hierarchies=(Hierarchy(1, "/c/cpuset", ("cpuset",)),))
+    assert made(host, Want(1, "cpuset"))[0] == MakeGroup(
+        U32(1), Text("/c/cpuset"), Text("cpuset"), U32(0), NONE, TextList(("cpuset.cpus", "cpuset.mems"))
+    )
+    unified = Host(hierarchies=(Hierarchy(0, "/c", ("cpuset",)),))
+    assert made(unified, Want(0, "cpuset"))[0] == MakeGroup(U32(0), Text("/c"), Text(""), U32(0), TextList(("+cpuset",)), NONE)

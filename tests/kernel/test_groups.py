@@ -15,6 +15,7 @@ from sandboxer.kernel.groups import (
     find_disks,
     find_groups,
     find_huge_pages,
+    find_io_weights,
     parse_groups,
 )
 from sandboxer.kernel.proc import Mount
@@ -164,6 +165,24 @@ def test_huge_pages_have_the_names_of_the_kernel(tmp_path: Path) -> None:
         (tmp_path / f"hugepages-{kib}kB").mkdir()
     assert find_huge_pages(str(tmp_path)) == ("64KB", "2MB", "1GB")
     assert find_huge_pages(str(tmp_path / "none")) == ()
+
+
+def test_disks_are_shared_by_weight_where_the_kernel_says_so(tmp_path: Path) -> None:
+    top, disk = tmp_path / "c", tmp_path / "block" / "sda" / "queue"
+    for directory in (top, disk):
+        directory.mkdir(parents=True)
+    mounts = (Mount(1, 0, "/", str(top), (), "cgroup2", "none", ("rw",)),)
+    where = str(tmp_path / "block")
+    assert find_io_weights(mounts, where) == ""
+    (disk / "scheduler").write_text("[none] bfq mq-deadline\n")
+    assert find_io_weights(mounts, where) == ""
+    (disk / "scheduler").write_text("none [bfq] mq-deadline\n")
+    assert find_io_weights(mounts, where) == "bfq"
+    (top / "io.cost.qos").write_text("8:0 enable=0 ctrl=auto\n")
+    assert find_io_weights(mounts, where) == "bfq"
+    (top / "io.cost.qos").write_text("8:0 enable=1 ctrl=auto\n")
+    assert find_io_weights(mounts, where) == "cost"
+    assert find_io_weights((), where) == "bfq"
 
 
 # ── device programs ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,10 +30,12 @@ def tree() -> Path:
     return Path(next(one.mount for one in this_host().hierarchies if one.is_v2))
 
 
-def make(mount: object = None, number: int = 0, controller: str = "", levels: int = 0, *enable: str) -> ops.MakeGroup:
+def make(
+    mount: object = None, number: int = 0, controller: str = "", levels: int = 0, inherited: tuple[str, ...] = ()
+) -> ops.MakeGroup:
     """The op; in the v2 tree where nothing is said."""
     path = str(tree() if mount is None else mount)
-    return ops.MakeGroup(U32(number), Text(path), Text(controller), U32(levels), TextList(enable))
+    return ops.MakeGroup(U32(number), Text(path), Text(controller), U32(levels), TextList(()), TextList(inherited))
 
 
 def own() -> Path:
@@ -228,6 +230,21 @@ def test_counter_is_found_by_the_beginning_of_its_word() -> None:
     ended = limited("cpu", {"cpu.cfs_quota_us": "50000"}, "true", counters)
     assert [ended.record[COUNTERS[0]], ended.record[COUNTERS[1]]] == [UNKNOWN, 50000]
     assert ended.record[COUNTERS[2]] < UNKNOWN
+
+
+@needs("group of cpuset", "v1 groups")
+def test_v1_group_of_processors_begins_with_those_of_the_group_above() -> None:
+    found = this_host().hierarchy_of("cpuset")
+    assert found is not None
+    start: list[Op] = [ops.Start(U64(NEWPID))]
+    inside: list[Op] = [ops.EnterGroups(), ops.BecomeInit()]
+    script = shell("grep Cpus_allowed_list /proc/self/status")
+    for inherited, error in ((("cpuset.cpus", "cpuset.mems"), 0), ((), errno.ENOSPC), (("cpuset.none",), errno.ENOENT)):
+        group = make(found.mount, found.group, "cpuset", 0, inherited)
+        one = ops.WriteGroup(U32(found.group), Text("cpuset.cpus"), Text("0"))
+        written: list[Op] = [one] if not error else []
+        ended = launch(plan([group, *written, *start], inside, script, after=[ops.RemoveGroups()]))
+        assert (ended.record["fail_errno"], ended.out.split()[1:]) == (error, [] if error else ["0"])
 
 
 @needs("v1 groups")

@@ -299,3 +299,26 @@ def test_command_has_default_signals(tmp_path: Path) -> None:
 def test_op_that_fails_stops_the_list() -> None:
     ended = run_boxed([ops.SetWorkingDirectory(Text("/nope"))], shell("echo ran"))
     assert (ended.out, ended.status, ended.record["fail_list"], ended.record["fail_op"]) == ("", 125, 2, 45)
+
+
+def scheduled(policy: int, niceness: int, **options: object) -> Ended:
+    script = shell("nice; chrt -p $$ | head -n 1")
+    return plain([ops.SetScheduling(U32(policy), U32(niceness))], script, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("policy", "niceness", "wanted"),
+    [(0, 0, "0 SCHED_OTHER"), (3, 5, "5 SCHED_BATCH"), (5, 19, "19 SCHED_IDLE"), (0, 7, "7 SCHED_OTHER")],
+)
+def test_set_scheduling(policy: int, niceness: int, wanted: str) -> None:
+    found = scheduled(policy, niceness).out.split()
+    assert f"{found[0]} {found[-1]}" == wanted
+
+
+def test_set_scheduling_takes_nobody_ahead_of_the_caller() -> None:
+    assert scheduled(0, 3, prefix=("nice", "-n", "10")).out.split()[0] == "10"
+
+
+@pytest.mark.parametrize(("policy", "niceness"), [(1, 0), (2, 0), (6, 0), (0, 20)])
+def test_set_scheduling_that_makes_no_sense_is_refused(policy: int, niceness: int) -> None:
+    assert scheduled(policy, niceness).record["fail_errno"] == errno.EINVAL

@@ -27,6 +27,7 @@ FACTS: dict[str, Callable[[Host], bool]] = {
     "group of memory": lambda host: host.hierarchy_of("memory") is not None,
     "group of pids": lambda host: host.hierarchy_of("pids") is not None,
     "group of cpu": lambda host: host.hierarchy_of("cpu") is not None,
+    "group of cpuset": lambda host: host.hierarchy_of("cpuset") is not None,
     "group of io": lambda host: (host.hierarchy_of("io") or host.hierarchy_of("blkio")) is not None,
     "group of hugetlb": lambda host: host.hierarchy_of("hugetlb") is not None and bool(host.huge_pages),
     "group that counts": lambda host: bool(host.hierarchies),

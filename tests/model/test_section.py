@@ -59,3 +59,24 @@ def test_inherited_choice_of_the_file_replaces() -> None:
 def test_inherited_named_value_replaces_its_name_only() -> None:
     keyed = row(Merge.GRANT, key=lambda value: value[0])
     assert values(inherited(keyed, said(("A", "own")), said(("A", "old"), ("B", "old")))) == [("A", "own"), ("B", "old")]
+
+
+def test_joined_demand_is_the_largest() -> None:
+    assert values(joined(row(Merge.MOST), said(5), said(3))) == [5]
+
+
+def test_joined_sets_are_what_all_name() -> None:
+    assert values(joined(row(Merge.COMMON), said(0b1110), said(0b0111))) == [0b0110]
+    (nothing,) = joined(row(Merge.COMMON), said(0b1000, line=7), said(0b0111, line=3))
+    assert (nothing.value, nothing.place.line) == (0, 3)
+
+
+def test_narrowed_demand_is_not_laxer_than_what_holds_where_nobody_spoke() -> None:
+    assert narrowed(row(Merge.MOST, absent=2), (), said(1)) == ()
+    assert values(narrowed(row(Merge.MOST, absent=2), (), said(3))) == [3]
+    assert values(narrowed(row(Merge.MOST, absent=2), said(3), said(1))) == [3]
+
+
+def test_narrowed_set_is_what_both_name() -> None:
+    assert values(narrowed(row(Merge.COMMON), (), said(0b01))) == [0b01]
+    assert values(narrowed(row(Merge.COMMON), said(0b11), said(0b01))) == [0b01]

@@ -108,3 +108,14 @@ def test_failure_without_a_count_is_the_commands_own() -> None:
 
 def test_signal_with_a_reason_of_its_own_keeps_it() -> None:
     assert failed(Outcome.SIGNALLED, signal=int(signal.SIGSYS), oom_kills=1) is Reason.SECCOMP_KILL
+
+
+def test_full_file_system_is_the_reason_of_a_command_that_failed() -> None:
+    about = make_about(spaces=("/tmp", "/home/sandbox"))  # type: ignore[arg-type]
+    failed = make_record(Outcome.EXITED, exit_code=1, disk_full=2)
+    assert find_reason(failed, about) == (Reason.DISK_QUOTA, "the box's own file system /home/sandbox was full")
+    assert find_reason(make_record(Outcome.SIGNALLED, signal=6, disk_full=1), about)[0] is Reason.DISK_QUOTA
+    assert find_reason(make_record(Outcome.EXITED, exit_code=0, disk_full=2), about)[0] is Reason.EXITED
+    assert find_reason(make_record(Outcome.EXITED, exit_code=1, disk_full=UNKNOWN), about)[0] is Reason.EXITED
+    assert find_reason(make_record(Outcome.EXITED, exit_code=1, disk_full=1, oom_kills=1), about)[0] is Reason.OOM
+    assert "file system was full" in find_reason(make_record(Outcome.EXITED, exit_code=1, disk_full=9), about)[1]

@@ -34,6 +34,7 @@ from sandboxer.model.op import (
     MountFilesystem,
     Op,
     OpenTree,
+    ShowSpace,
     Text,
     TextList,
     WriteGroup,
@@ -122,14 +123,16 @@ class _Lowering:
         )
         self.add(MakeDirectory(Text("/dev/shm"), U32(0o755)), place)
         uid, gid = (scene.outside_uid, scene.outside_gid) if host.is_privileged else (scene.inside_uid, scene.inside_gid)
-        inodes = max(said.shm_bytes // 4096, 1024)
+        size_bytes = min(said.shm_bytes, scene.disk_bytes)
+        inodes = max(size_bytes // 4096, 1024)
         # In a user namespace that is joined, only that namespace knows the job's ids; whoever mounts is the owner then.
         is_known = host.is_privileged or Trait.NEW_USER_NAMESPACE in scene.traits
         owner = (f"uid={uid}", f"gid={gid}") if is_known else ()
-        options = TextList((f"size={said.shm_bytes}", f"nr_inodes={inodes}", "mode=1777", *owner))
+        options = TextList((f"size={size_bytes}", f"nr_inodes={inodes}", "mode=1777", *owner))
         self.add(MountFilesystem(Text("tmpfs"), Text("/dev/shm"), U64(_DIRECTORY | MountAttr.NODEV), options), place)
         files = Use.LIST | Use.READ | Use.CHANGE
         self.shown.append(Shown("/dev/pts", files | Use.CONTROL, place=place))
+        self.steps.append(Step(ShowSpace(Text("/dev/shm")), Stage.SEAL, NAME, place))
         self.shown.append(Shown("/dev/shm", files | Use.MAKE | Use.CONNECT, place=place))
 
 

@@ -18,6 +18,7 @@ from sandboxer.controls.room import Lowered, Scene
 from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.model.host import PathKind
 from sandboxer.model.op import (
+    NO_SLOT,
     U32,
     U64,
     Attach,
@@ -34,6 +35,7 @@ from sandboxer.model.op import (
     PivotRoot,
     SetMountAttributes,
     SetWorkingDirectory,
+    ShowSpace,
     Text,
     TextList,
 )  # fmt: skip
@@ -257,6 +259,9 @@ class _Lowering:
         attributes = attributes_of(bind.access)
         owner = self.mounter_owner
         op = overlay.mount(bind, self.host, attributes, lower_slot=lower_slot, upper_slot=upper_slot, owner=owner)
+        if op.upper_slot == NO_SLOT:
+            op = replace(op, size_bytes=U64(min(op.size_bytes, self.scene.disk_bytes)))
+            self.step(ShowSpace(Text(bind.target)), Stage.SEAL, bind.place)
         self.mount_step(op, bind.place)
         for left in overlay.clean(bind, self.host):
             self.step(left, Stage.CLEAN, bind.place)
@@ -265,11 +270,13 @@ class _Lowering:
         """An empty directory in memory. Inodes are bounded too: each takes kernel memory that `size` does not count."""
         rule = fill.tmpfs
         uid, gid = self.mounter_owner
-        inodes = max(rule.size_bytes // 4096, 1024)
+        size_bytes = min(rule.size_bytes, self.scene.disk_bytes)
+        inodes = max(size_bytes // 4096, 1024)
         owner = () if self.mounter_owner == AS_MOUNTED else (f"uid={uid}", f"gid={gid}")
-        options = TextList((f"size={rule.size_bytes}", f"nr_inodes={inodes}", f"mode={rule.mode:o}", *owner))
+        options = TextList((f"size={size_bytes}", f"nr_inodes={inodes}", f"mode={rule.mode:o}", *owner))
         attributes = MountAttr.NOSUID | MountAttr.NODEV | (MountAttr.NONE if rule.execute else MountAttr.NOEXEC)
         self.mount_step(MountFilesystem(Text("tmpfs"), Text(fill.target), U64(attributes), options), fill.place)
+        self.step(ShowSpace(Text(fill.target)), Stage.SEAL, fill.place)
 
     def place_file(self, piece: NewFile) -> None:
         """A file of the profile's own text; over a file of the host it is bound from the private directory."""

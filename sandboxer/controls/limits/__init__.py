@@ -13,19 +13,21 @@ from sandboxer.abi.rlimits import Rlimit
 from sandboxer.abi.signals import Signal
 from sandboxer.controls import parse
 from sandboxer.controls.limits.groups import Held, cpu_clock, data_stand_in, group_ops, held, is_wanted, lacks
-from sandboxer.controls.limits.table import BY_WORD, ROWS, Row, Unit
+from sandboxer.controls.limits.row import Row, Unit
+from sandboxer.controls.limits.table import BY_WORD, ROWS
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import number, own, places_of
+from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.node import Node, Scalar
-from sandboxer.model.op import U32, U64, ArmWallClock, LimitOutput, Op, SetRlimit
+from sandboxer.model.op import U32, U64, ArmWallClock, LimitOutput, Op, SetRlimit, SetScheduling
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.report import Line, Status
-from sandboxer.model.section import Field, Merge, Section
+from sandboxer.model.section import Field, Section
 from sandboxer.model.stage import Stage
-from sandboxer.units import UNLIMITED, show_bytes, show_duration_ms, show_milli_cpus
+from sandboxer.units import UNLIMITED, show_bytes, show_cpu_list, show_duration_ms, show_milli_cpus
 
 NAME = "limits"
 TITLE = "how much the job may use"
@@ -33,6 +35,9 @@ STACKED = False
 
 COUNTED_BY_NAMESPACE = (5, 14)
 """From this kernel on RLIMIT_NPROC counts in each user namespace. Source: kernel/ucount.c, commit 21d1c5e386bc."""
+
+POLICIES = (0, 3, 5)
+"""SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, as `scheduler` has its words. Source: include/uapi/linux/sched.h."""
 
 NO_DUMP = 1
 """RLIMIT_CORE of 1 stops dumps to files and to core_pattern's program; 0 does not stop the latter. Source: fs/coredump.c."""
@@ -46,6 +51,11 @@ def _reader(row: Row) -> parse.Read[int]:
             return parse.duration_ms(least_ms=row.least, most_ms=row.most, can_be_unlimited=row.can_be_unlimited)
         case Unit.CPUS:
             return parse.milli_cpus(least=row.least, most=row.most, can_be_unlimited=row.can_be_unlimited)
+        case Unit.PROCESSORS:
+            return parse.cpu_list(most=row.most, can_be_unlimited=row.can_be_unlimited)
+        case Unit.WORD:
+            word = parse.name_in(row.words, row.word)
+            return lambda node: row.words.index(word(node))
         case Unit.COUNT:
             count = parse.integer(least=row.least, most=row.most)
 
@@ -66,15 +76,29 @@ def show(row: Row, value: int) -> str:
             return show_duration_ms(value)
         case Unit.CPUS:
             return show_milli_cpus(value)
+        case Unit.PROCESSORS:
+            return show_cpu_list(value)
+        case Unit.WORD:
+            return row.words[value]
         case Unit.COUNT:
             return "unlimited" if value == UNLIMITED else str(value)
+
+
+def _shape(row: Row) -> dict[str, object]:
+    match row.unit:
+        case Unit.CPUS:
+            return {"type": ["number", "string"]}
+        case Unit.WORD:
+            return {"type": "string", "allowed": list(row.words)}
+        case _:
+            return {"type": ["integer", "string"]}
 
 
 def _field(row: Row) -> Field:
     return Field(
         row.word,
-        Merge.LEAST,
-        {"type": ["number", "string"] if row.unit is Unit.CPUS else ["integer", "string"]},
+        row.merge,
+        _shape(row),
         parse.one(_reader(row)),
         row.help,
         default=show(row, row.default),
@@ -94,6 +118,11 @@ class Settings:
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
     @property
+    def disk_bytes(self) -> int:
+        """How large a file system of the box's own can be; UNLIMITED: as large as it says itself."""
+        return self.values["disk"]
+
+    @property
     def wall_ms(self) -> int:
         """How long the box can live; UNLIMITED: as long as it likes."""
         return self.values["wall"]
@@ -101,7 +130,11 @@ class Settings:
 
 def understand(section: Section, scope: Scope) -> Settings:
     """The typed settings: what was said, and the default of every other row."""
-    return Settings({row.word: number(section, row.word, row.default) for row in ROWS}, places_of(section))
+    found = Settings({row.word: number(section, row.word, row.default) for row in ROWS}, places_of(section))
+    if not found.values["cpuset"]:
+        why = "the files that speak of it name no processor in common"
+        raise ProfileError(Problem("cpuset leaves no processor", where=found.places["cpuset"], why=why))
+    return found
 
 
 def settings(policy: Policy) -> Settings:
@@ -166,8 +199,14 @@ def lower(settings: object, scene: Scene) -> Lowered:
             lines.append(_group_line(limit))
         elif row.rlimit is not None:
             lines.append(_line(row, asked, op, place))
+    scheduling, told = _scheduling(mine)
+    steps += scheduling
+    lines += told
     steps += [Step(op, Stage.CLOCK, NAME, mine.places.get("wall")) for op in _clock(mine)]
     steps += [Step(clock[0], Stage.CLOCK, NAME, clock[1].place)] if clock else []
+    if mine.disk_bytes != UNLIMITED:
+        what = f"disk: {show_bytes(mine.disk_bytes)}, for each file system of the box's own"
+        lines.append(Line(NAME, Status.ENFORCED, what, place=mine.places.get("disk")))
     output, place = mine.values["output"], mine.places.get("output")
     if output != UNLIMITED:
         steps.append(Step(LimitOutput(U64(output)), Stage.CLOCK, NAME, place))
@@ -211,6 +250,19 @@ def _line(row: Row, value: int, op: SetRlimit, place: Place | None) -> Line:
     return Line(NAME, Status.ENFORCED, what, place=place)
 
 
+def _scheduling(mine: Settings) -> tuple[list[Step], list[Line]]:
+    said = [word for word in ("scheduler", "niceness") if mine.values[word]]
+    if not said:
+        return [], []
+    policy = POLICIES[mine.values["scheduler"]]
+    op = SetScheduling(U32(policy), U32(mine.values["niceness"]))
+    lines = [
+        Line(NAME, Status.ENFORCED, f"{word}: {show(BY_WORD[word], mine.values[word])}", place=mine.places.get(word))
+        for word in said
+    ]
+    return [Step(op, Stage.LIMITS, NAME, mine.places.get(said[0]))], lines
+
+
 def _clock(mine: Settings) -> tuple[Op, ...]:
     if mine.wall_ms == UNLIMITED:
         return ()
@@ -222,16 +274,12 @@ def _clock(mine: Settings) -> tuple[Op, ...]:
 def explain(settings: object) -> tuple[str, ...]:
     """One sentence with every limit there is."""
     mine = own(Settings, settings)
-    bounded = [f"{row.word} {show(row, mine.values[row.word])}" for row in ROWS if _says(row, mine.values)]
+    bounded = [f"{row.word} {show(row, mine.values[row.word])}" for row in ROWS if is_wanted(row, mine.values)]
     free = [row.word for row in ROWS if mine.values[row.word] == UNLIMITED]
     sentences = [f"Limits: {', '.join(bounded)}."]
     if free:
         sentences.append(f"Not limited: {', '.join(free)}.")
     return tuple(sentences)
-
-
-def _says(row: Row, values: Mapping[str, int]) -> bool:
-    return is_wanted(row, values) if row.v2 else values[row.word] != UNLIMITED
 
 
 def widens(old: object, new: object) -> tuple[str, ...]:
@@ -240,5 +288,5 @@ def widens(old: object, new: object) -> tuple[str, ...]:
     return tuple(
         f"limits.{row.word}: {show(row, after.values[row.word])} instead of {show(row, before.values[row.word])}"
         for row in ROWS
-        if after.values[row.word] > before.values[row.word]
+        if row.is_laxer(after.values[row.word], before.values[row.word])
     )

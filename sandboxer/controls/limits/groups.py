@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sandboxer.controls.limits.table import BY_WORD, PLAIN_WEIGHT, ROWS, Files, Knob, Row
+from sandboxer.controls.limits.row import Files, Knob, Row, Unit
+from sandboxer.controls.limits.table import BY_WORD, ROWS
 from sandboxer.controls.room import Lack, Want
 from sandboxer.model.host import Hierarchy, Host
 from sandboxer.model.op import U32, U64, ArmCpuClock, Op, ReadCounter, Text, WriteGroup
@@ -27,7 +28,7 @@ class Counter:
 
 
 COUNTERS = ("memory_peak_bytes", "oom_kills", "pids_peak", "pids_refused", "throttled_us", "throttled_periods", "io_read_bytes",
-            "io_write_bytes", "group_cpu_us", "group_user_us", "group_system_us")  # fmt: skip
+            "io_write_bytes", "group_cpu_us", "group_user_us", "group_system_us", "disk_bytes", "disk_full")  # fmt: skip
 """The places of the counters in the record; launcher/record.py has the same."""
 
 V2_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
@@ -85,7 +86,7 @@ def is_wanted(row: Row, values: Mapping[str, int]) -> bool:
     """Whether the row says anything: swap does beside a limit of memory only."""
     if row.word == "swap" and values["memory"] == UNLIMITED:
         return False
-    return values[row.word] != (PLAIN_WEIGHT if row.word == "cpu_weight" else UNLIMITED)
+    return values[row.word] != row.plain
 
 
 def held(values: Mapping[str, int], places: Mapping[str, Place], host: Host, *, has_init: bool) -> tuple[Held, ...]:
@@ -101,7 +102,8 @@ def held(values: Mapping[str, int], places: Mapping[str, Place], host: Host, *, 
             files = _files(row, knob, values, host, is_v2=is_v2, has_init=has_init)
             if not files:
                 continue
-            found.append(Held(row, values[row.word], tree, knob.controller, files, places.get(row.word)))
+            value = values[row.word] & (host.processors if row.unit is Unit.PROCESSORS else UNLIMITED)
+            found.append(Held(row, value, tree, knob.controller, files, places.get(row.word)))
     return tuple(found)
 
 
@@ -138,7 +140,7 @@ def _why(row: Row, host: Host) -> tuple[str, str]:
     if row.v2 and row.v1 is None and host.hierarchy_of(controller) is not None:
         return "cgroup v1 has nothing like it", "a host with cgroup v2, or leave it out"
     if any((found := host.hierarchy_of(knob.controller)) and found.is_v2 == is_v2 for knob, is_v2 in _knobs(row)):
-        return "this host shows none of what it is about", "a host with /sys mounted, or leave it out"
+        return row.nothing
     named = f" with the controller {controller}" if controller else ""
     why = host.controller_problems.get(controller) or f"this host has no control groups{named}"
     if (row.v1 or row.is_clock) and host.cgroup in ("v1", "hybrid") and not host.is_privileged:

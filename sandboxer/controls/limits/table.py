@@ -2,106 +2,37 @@
 
 A limit is kept by the kernel, for each process (`rlimit`) or for the whole box (`v2`, `v1`: control groups), or by the monitor.
 RLIMIT_RSS and RLIMIT_LOCKS have no row: the kernel has not enforced them since 2.4.
-
-Source: Documentation/admin-guide/cgroup-v2.rst; Documentation/admin-guide/cgroup-v1/memory.rst and pids.rst;
-Documentation/scheduler/sched-bwc.rst.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-
 from sandboxer.abi.rlimits import MAX_OPEN_FILES, Rlimit
-from sandboxer.model.host import Host
+from sandboxer.controls.limits.row import (
+    PLAIN_WEIGHT,
+    Knob,
+    Row,
+    Unit,
+    file,
+    for_disks,
+    for_pages,
+    processors,
+    v1_io_weight,
+    v1_quota,
+    v1_shares,
+    v2_io_weight,
+    v2_memory,
+    v2_quota,
+)  # fmt: skip
+from sandboxer.model.section import Merge
 from sandboxer.units import UNLIMITED
 
 MAX_SIZE = (1 << 63) - 1
 MAX_COUNT = (1 << 31) - 1
 MAX_PIDS = 1 << 22  # PID_MAX_LIMIT. Source: include/linux/threads.h
+MAX_PROCESSOR = 8191  # the largest NR_CPUS is 8192. Source: arch/x86/Kconfig
 MAX_DURATION_MS = (1 << 53) - 1
 SECOND = 1000
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-
-class Unit(Enum):
-    """What a number of a row counts."""
-
-    BYTES = "bytes"
-    COUNT = "count"
-    DURATION = "milliseconds"
-    CPUS = "thousandths of a processor"
-
-
-Files = tuple[tuple[str, str], ...]
-"""What is written: name of the file, text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """How a control group keeps a limit: its controller, and the files with the text for a value on a host."""
-
-    controller: str
-    files: Callable[[int, Host], Files]
-
-
-def _file(name: str) -> Callable[[int, Host], Files]:
-    return lambda value, _: ((name, str(value)),)
-
-
-def _for_disks(name: str, text: str) -> Callable[[int, Host], Files]:
-    """A line for each disk: `8:0 rbps=1048576`."""
-    return lambda value, host: tuple((name, f"{disk} {text}{value}") for disk in host.disks)
-
-
-def _for_pages(name: str) -> Callable[[int, Host], Files]:
-    """A file for each size of huge pages."""
-    return lambda value, host: tuple((name.format(size), str(value)) for size in host.huge_pages)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One limit. rlimit: the kernel's resource; None where another one keeps the limit.
-
-    v2, v1: how a control group keeps it. is_clock: the monitor keeps it, by what a group counts. lost: what is lost where there
-    is no such group; empty: nothing, rlimit holds it too. default: what holds where nobody says anything. least, most: the
-    bounds of what can be said, `unlimited` besides where can_be_unlimited says so.
-    """
-
-    word: str
-    unit: Unit
-    rlimit: Rlimit | None
-    default: int
-    least: int
-    most: int
-    help: str
-    can_be_unlimited: bool = True
-    v2: Knob | None = None
-    v1: Knob | None = None
-    lost: str = ""
-    is_clock: bool = False
-
-
-CPU_PERIOD_US = 100_000
-PLAIN_WEIGHT = 100
-
-
-def _v2_quota(milli_cpus: int, _: Host) -> Files:
-    return (("cpu.max", f"{milli_cpus * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}"),)
-
-
-def _v1_quota(milli_cpus: int, _: Host) -> Files:
-    return (("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(milli_cpus * CPU_PERIOD_US // 1000)))
-
-
-def _v1_shares(weight: int, _: Host) -> Files:
-    return (("cpu.shares", str(max(2, weight * 1024 // PLAIN_WEIGHT))),)
-
-
-def _v2_memory(value: int, _: Host) -> Files:
-    return (("memory.max", str(value)), ("memory.oom.group", "1"))
-
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -121,8 +52,8 @@ ROWS: tuple[Row, ...] = (
         1,
         MAX_PIDS,
         "processes and threads of the box at one time; its init is not counted.",
-        v2=Knob("pids", _file("pids.max")),
-        v1=Knob("pids", _file("pids.max")),
+        v2=Knob("pids", file("pids.max")),
+        v1=Knob("pids", file("pids.max")),
     ),
     Row(
         "memory",
@@ -133,8 +64,8 @@ ROWS: tuple[Row, ...] = (
         MAX_SIZE,
         "memory of the whole box: what its processes hold, its files in memory, and what the kernel keeps for it. When it is "
         "full, everything in the box is killed; with cgroup v1, the largest process.",
-        v2=Knob("memory", _v2_memory),
-        v1=Knob("memory", _file("memory.limit_in_bytes")),
+        v2=Knob("memory", v2_memory),
+        v1=Knob("memory", file("memory.limit_in_bytes")),
         lost="each process alone is held to it, by its private memory (`data`); the box as a whole is not",
     ),
     Row(
@@ -145,7 +76,7 @@ ROWS: tuple[Row, ...] = (
         4 * MIB,
         MAX_SIZE,
         "memory of the whole box above which it is slowed down and made to give back; nothing is killed.",
-        v2=Knob("memory", _file("memory.high")),
+        v2=Knob("memory", file("memory.high")),
         lost="nothing slows the box down",
     ),
     Row(
@@ -156,8 +87,8 @@ ROWS: tuple[Row, ...] = (
         0,
         MAX_SIZE,
         "swap space of the whole box, besides `memory`; it counts where `memory` is limited.",
-        v2=Knob("memory", _file("memory.swap.max")),
-        v1=Knob("memory", _file("memory.memsw.limit_in_bytes")),
+        v2=Knob("memory", file("memory.swap.max")),
+        v1=Knob("memory", file("memory.memsw.limit_in_bytes")),
         lost="the box can be swapped out without a bound",
     ),
     Row(
@@ -168,8 +99,8 @@ ROWS: tuple[Row, ...] = (
         10,
         1 << 20,
         'how many processors the whole box can keep busy: 2, 150%, "0.5". What wants more waits.',
-        v2=Knob("cpu", _v2_quota),
-        v1=Knob("cpu", _v1_quota),
+        v2=Knob("cpu", v2_quota),
+        v1=Knob("cpu", v1_quota),
         lost="the box can keep every processor busy",
     ),
     Row(
@@ -181,9 +112,51 @@ ROWS: tuple[Row, ...] = (
         10_000,
         "the box's share where processors are short, beside the 100 of others.",
         can_be_unlimited=False,
-        v2=Knob("cpu", _file("cpu.weight")),
-        v1=Knob("cpu", _v1_shares),
+        v2=Knob("cpu", file("cpu.weight")),
+        v1=Knob("cpu", v1_shares),
         lost="the box has the same share of the processors as others",
+        plain=PLAIN_WEIGHT,
+    ),
+    Row(
+        "cpuset",
+        Unit.PROCESSORS,
+        None,
+        UNLIMITED,
+        0,
+        MAX_PROCESSOR,
+        'the processors that the whole box can run on: 0, "0-3", "0,2-5". Of several files, those that all of them name.',
+        v2=Knob("cpuset", processors),
+        v1=Knob("cpuset", processors),
+        lost="the box can run on every processor of the caller",
+        merge=Merge.COMMON,
+        nothing=("the caller can run on none of these processors", "the numbers that `taskset -pc $$` shows"),
+    ),
+    Row(
+        "scheduler",
+        Unit.WORD,
+        None,
+        0,
+        0,
+        2,
+        "how the box shares processors with others: `normal`; `batch`, which interrupts nobody; `idle`, which takes what nobody "
+        "else wants. sched(7).",
+        can_be_unlimited=False,
+        plain=0,
+        merge=Merge.MOST,
+        words=("normal", "batch", "idle"),
+    ),
+    Row(
+        "niceness",
+        Unit.COUNT,
+        None,
+        0,
+        0,
+        19,
+        "how much the job gives way to others; the caller's own niceness where that is more. It counts among the processes of "
+        "one control group. sched(7).",
+        can_be_unlimited=False,
+        plain=0,
+        merge=Merge.MOST,
     ),
     Row(
         "io_read",
@@ -193,8 +166,8 @@ ROWS: tuple[Row, ...] = (
         4 * KIB,
         MAX_SIZE,
         "bytes in a second that the whole box can read from each disk. More than that waits.",
-        v2=Knob("io", _for_disks("io.max", "rbps=")),
-        v1=Knob("blkio", _for_disks("blkio.throttle.read_bps_device", "")),
+        v2=Knob("io", for_disks("io.max", "rbps=")),
+        v1=Knob("blkio", for_disks("blkio.throttle.read_bps_device", "")),
         lost="the box can keep every disk busy with reading",
     ),
     Row(
@@ -206,8 +179,8 @@ ROWS: tuple[Row, ...] = (
         MAX_SIZE,
         "bytes in a second that the whole box can write to each disk; with cgroup v1, past the page cache only. More than that "
         "waits.",
-        v2=Knob("io", _for_disks("io.max", "wbps=")),
-        v1=Knob("blkio", _for_disks("blkio.throttle.write_bps_device", "")),
+        v2=Knob("io", for_disks("io.max", "wbps=")),
+        v1=Knob("blkio", for_disks("blkio.throttle.write_bps_device", "")),
         lost="the box can keep every disk busy with writing",
     ),
     Row(
@@ -218,8 +191,8 @@ ROWS: tuple[Row, ...] = (
         1,
         MAX_COUNT,
         "read operations on each disk in a second, by the whole box. More than that waits.",
-        v2=Knob("io", _for_disks("io.max", "riops=")),
-        v1=Knob("blkio", _for_disks("blkio.throttle.read_iops_device", "")),
+        v2=Knob("io", for_disks("io.max", "riops=")),
+        v1=Knob("blkio", for_disks("blkio.throttle.read_iops_device", "")),
         lost="the box can keep every disk busy with reading",
     ),
     Row(
@@ -231,9 +204,28 @@ ROWS: tuple[Row, ...] = (
         MAX_COUNT,
         "write operations on each disk in a second, by the whole box; with cgroup v1, past the page cache only. More than that "
         "waits.",
-        v2=Knob("io", _for_disks("io.max", "wiops=")),
-        v1=Knob("blkio", _for_disks("blkio.throttle.write_iops_device", "")),
+        v2=Knob("io", for_disks("io.max", "wiops=")),
+        v1=Knob("blkio", for_disks("blkio.throttle.write_iops_device", "")),
         lost="the box can keep every disk busy with writing",
+    ),
+    Row(
+        "io_weight",
+        Unit.COUNT,
+        None,
+        PLAIN_WEIGHT,
+        1,
+        10_000,
+        "the box's share where disks are short, beside the 100 of others; for disks that the kernel shares by weight: io.cost of "
+        "cgroup v2, or the scheduler bfq, which knows none above 1000.",
+        can_be_unlimited=False,
+        v2=Knob("io", v2_io_weight),
+        v1=Knob("blkio", v1_io_weight),
+        lost="the box has the same share of the disks as others",
+        plain=PLAIN_WEIGHT,
+        nothing=(
+            "no disk here is shared by weight",
+            "echo bfq > /sys/block/DISK/queue/scheduler, or io.cost (cgroup-v2.rst, io.cost.qos)",
+        ),
     ),
     Row(
         "huge_pages",
@@ -243,8 +235,8 @@ ROWS: tuple[Row, ...] = (
         0,
         MAX_SIZE,
         "memory of the whole box in huge pages of each size (hugetlbfs, MAP_HUGETLB); `memory` does not count it.",
-        v2=Knob("hugetlb", _for_pages("hugetlb.{}.max")),
-        v1=Knob("hugetlb", _for_pages("hugetlb.{}.limit_in_bytes")),
+        v2=Knob("hugetlb", for_pages("hugetlb.{}.max")),
+        v1=Knob("hugetlb", for_pages("hugetlb.{}.limit_in_bytes")),
         lost="the box can take all huge pages that the host has set aside",
     ),
     Row(
@@ -255,6 +247,16 @@ ROWS: tuple[Row, ...] = (
         0,
         MAX_SIZE,
         "the largest file that can be written; a process that goes on gets SIGXFSZ.",
+    ),
+    Row(
+        "disk",
+        Unit.BYTES,
+        None,
+        UNLIMITED,
+        64 * KIB,
+        MAX_SIZE,
+        "the largest that each file system of the box's own can be: every tmpfs, every overlay whose changes are discarded, "
+        "/dev/shm. A smaller `size` of theirs holds. Directories of the host that the job may write are not bounded.",
     ),
     Row(
         "core", Unit.BYTES, Rlimit.CORE, 0, 0, MAX_SIZE, "the largest core dump. 0 keeps the host's crash handler out of it too."

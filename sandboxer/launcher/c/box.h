@@ -70,7 +70,10 @@ struct waiting_limit {
 #define RESOURCES 16
 #define SPARE_STACK_BYTES (64u << 10)
 #define RELAY_BYTES (64u << 10)
-#define COUNTERS 11
+#define SPACES 32
+#define COUNTERS 13
+#define COUNTER_DISK_BYTES 11
+#define COUNTER_DISK_FULL 12
 #define COUNTER_UNKNOWN UINT64_MAX
 
 /* Bytes on their way from one descriptor to another. */
@@ -150,6 +153,7 @@ struct box {
     int root_fd;
     struct group groups[GROUPS];
     uint64_t counters[COUNTERS];
+    int spaces[SPACES];      /* the box's own file systems of a limited size, in the order of the plan; -1: none */
     uint32_t overlays;
     int slots[SLOTS];
     uint8_t slot_kinds[SLOTS];
@@ -222,6 +226,10 @@ struct fd_message {
     struct msghdr header;
 };
 void fill_fd_message(struct fd_message *message, char byte, int fd);
+
+/* outside/space.c */
+void begin_spaces(struct box *box);
+void take_space(struct box *box, int fd);
 
 /* inside/init.c */
 bool is_monitor_gone(const struct box *box);

@@ -261,6 +261,7 @@ int main(int count, char **words, char **environment) {
     box.line_fd = box.life_fd = box.child_fd = box.stage_fd = box.root_fd = box.signal_fd = box.terminal.master_fd = -1;
     begin_groups(&box);
     begin_output(&box);
+    begin_spaces(&box);
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);
     if (!prepare(&box, &options)) run_plan(&box);

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 
 from sandboxer.controls import limits
 from sandboxer.controls.limits.groups import is_wanted
-from sandboxer.controls.limits.table import ROWS, Row
+from sandboxer.controls.limits.row import Row
+from sandboxer.controls.limits.table import ROWS
 from sandboxer.model.report import Status
-from sandboxer.prove.limits import each_process, whole_box
+from sandboxer.prove.limits import each_process, sharing, whole_box
 from sandboxer.prove.limits.each_process import Limit
 from sandboxer.prove.probe import Probe
 from sandboxer.prove.subject import Subject
 from sandboxer.units import UNLIMITED
 
-BY_WORD: dict[str, Callable[[Subject, Limit], Probe]] = {**whole_box.PROBES, **each_process.PROBES}
+BY_WORD: dict[str, Callable[[Subject, Limit], Probe]] = {**whole_box.PROBES, **each_process.PROBES, **sharing.PROBES}
 """How each limit is tried, by the word of its row."""
 
 
@@ -32,7 +33,7 @@ def is_declared(row: Row, values: dict[str, int]) -> bool:
     """There is something to try: a bound, and for those that need another limit, that one too."""
     if row.word == "grace":
         return values["wall"] != UNLIMITED
-    return is_wanted(row, values) if row.v2 else values[row.word] != UNLIMITED
+    return is_wanted(row, values)
 
 
 def find_lost(subject: Subject, row: Row) -> str:

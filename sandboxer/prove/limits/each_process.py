@@ -12,7 +12,8 @@ from sandboxer.abi.landlock import Kind, mask_of
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.controls.limits import show
 from sandboxer.controls.limits.groups import NO_SWAP
-from sandboxer.controls.limits.table import BY_WORD, GIB, KIB, MIB, Row
+from sandboxer.controls.limits.row import Row
+from sandboxer.controls.limits.table import BY_WORD, GIB, KIB, MIB
 from sandboxer.model.host import Host
 from sandboxer.model.op import ArmCpuClock, ArmWallClock, LandlockCreate, LimitOutput, MakeGroup, SetRlimit, WriteGroup
 from sandboxer.model.plan import Plan, Step

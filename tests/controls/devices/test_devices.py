@@ -21,6 +21,7 @@ from sandboxer.model.policy import Trait
 from sandboxer.model.report import Status
 from sandboxer.model.section import Section
 from sandboxer.model.stage import Stage
+from sandboxer.units import UNLIMITED
 
 NODE_FLAGS = MountAttr.NOSUID | MountAttr.NOEXEC | MountAttr.RDONLY
 NODE = PathFact(PathKind.DEVICE, mode=0o666)
@@ -49,8 +50,8 @@ def understood(text: str) -> Settings:
     return devices.understand(section, Scope(cwd="/", home="/"))
 
 
-def lowered(text: str, host: Host = USER) -> Lowered:
-    return devices.lower(understood(text), Scene(host, frozenset({Trait.NEW_USER_NAMESPACE})))
+def lowered(text: str, host: Host = USER, disk_bytes: int = UNLIMITED) -> Lowered:
+    return devices.lower(understood(text), Scene(host, frozenset({Trait.NEW_USER_NAMESPACE}), disk_bytes=disk_bytes))
 
 
 def lines(text: str, host: Host = USER) -> list[str]:
@@ -90,6 +91,7 @@ def test_minimal_dev_reads_as_this() -> None:
         "mount devpts on /dev/pts (('newinstance', 'ptmxmode=0666', 'mode=620', 'max=128'), attributes 0xa)",
         "make the directory /dev/shm (mode 755)",
         "mount tmpfs on /dev/shm (('size=67108864', 'nr_inodes=16384', 'mode=1777', 'uid=1000', 'gid=1000'), attributes 0xe)",
+        "let the monitor see how full /dev/shm is",
     ]
 
 
@@ -99,8 +101,10 @@ def test_random_of_its_own_on_an_old_kernel() -> None:
 
 
 def test_shared_memory_of_root_belongs_to_the_outside_id() -> None:
-    assert "uid=1900000000" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
-    assert "size=1048576" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-1]
+    assert "uid=1900000000" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-2]
+    assert "size=1048576" in lines("{dev: minimal, shm_size: 1M}", ROOT)[-2]
+    small = " ".join(step.op.say() for step in lowered("{dev: minimal, shm_size: 1M}", ROOT, disk_bytes=1 << 16).steps)
+    assert "size=65536" in small
 
 
 def test_devices_are_taken_before_the_stage_covers_them() -> None:

@@ -14,6 +14,7 @@ from sandboxer.model.node import Mapping as MappingNode
 from sandboxer.model.node import parse_node
 from sandboxer.model.policy import Enforce, Trait
 from sandboxer.model.section import Section
+from sandboxer.units import UNLIMITED
 
 ROOT_CAPABILITIES = (1 << 41) - 1
 
@@ -105,10 +106,19 @@ def understood() -> Callable[[str], Settings]:
 def lowered(understood: Callable[[str], Settings]) -> Callable[..., Lowered]:
     """YAML into ops, for a host. traits: further ones of the box; one that a usual box has is taken away."""
 
-    def lower(text: str, host: Host, *, enforce: Enforce = Enforce.REQUIRED, traits: frozenset[Trait] = frozenset()) -> Lowered:
+    def lower(
+        text: str,
+        host: Host,
+        *,
+        enforce: Enforce = Enforce.REQUIRED,
+        traits: frozenset[Trait] = frozenset(),
+        disk_bytes: int = UNLIMITED,
+    ) -> Lowered:
         outside = (65534, 65534) if host.is_privileged else (host.uid, host.gid)
         usual = frozenset({Trait.NEW_PID_NAMESPACE, Trait.NEW_USER_NAMESPACE})
-        scene = Scene(host, traits ^ usual, enforce=enforce, outside_uid=outside[0], outside_gid=outside[1])
+        scene = Scene(
+            host, traits ^ usual, enforce=enforce, outside_uid=outside[0], outside_gid=outside[1], disk_bytes=disk_bytes
+        )
         return filesystem.lower(understood(text), scene)
 
     return lower

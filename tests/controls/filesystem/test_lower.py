@@ -12,7 +12,17 @@ from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.room import Lowered
 from sandboxer.errors import HostError, ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
-from sandboxer.model.op import MakeFile, MakeRoot, OpenTree, PivotRoot, SetMountAttributes, SetWorkingDirectory
+from sandboxer.model.op import (
+    MakeFile,
+    MakeRoot,
+    MountFilesystem,
+    MountOverlay,
+    OpenTree,
+    PivotRoot,
+    SetMountAttributes,
+    SetWorkingDirectory,
+    ShowSpace,
+)  # fmt: skip
 from sandboxer.model.policy import Enforce, Trait
 from sandboxer.model.report import Status
 from sandboxer.model.stage import Stage
@@ -78,6 +88,7 @@ working_directory: ~/project
         "mount tmpfs on /tmp (('size=67108864', 'nr_inodes=16384', 'mode=1777', 'uid=1000', 'gid=1000'), attributes 0xe)",
         "make the directory /usr (mode 755)",
         "show it at /usr",
+        "let the monitor see how full /tmp is",
     ]
 
 
@@ -97,6 +108,7 @@ def test_the_same_for_root_translates_the_owner(listing: Listing, root_host: Hos
         "mount tmpfs on /tmp (('size=67108864', 'nr_inodes=16384', 'mode=1777', 'uid=65534', 'gid=65534'), attributes 0xe)",
         "make the directory /usr (mode 755)",
         "show it at /usr",
+        "let the monitor see how full /tmp is",
     ]
 
 
@@ -121,13 +133,23 @@ def test_every_op_of_a_statement_has_its_place(lowered: Lower, user_host: Host) 
 
 
 def test_executable_tmpfs_is_said_so(listing: Listing, user_host: Host) -> None:
-    assert "attributes 0x6)" in listing("tmpfs: [{path: /x, execute: true}]", user_host)[-1]
-    assert "attributes 0xe)" in listing("tmpfs: [/x]", user_host)[-1]
+    assert "attributes 0x6)" in listing("tmpfs: [{path: /x, execute: true}]", user_host)[-2]
+    assert "attributes 0xe)" in listing("tmpfs: [/x]", user_host)[-2]
 
 
 def test_tmpfs_inodes_are_bounded_with_its_size(listing: Listing, user_host: Host) -> None:
-    assert "nr_inodes=1024" in listing("tmpfs: [{path: /x, size: 64K}]", user_host)[-1]
-    assert "nr_inodes=262144" in listing("tmpfs: [{path: /x, size: 1G}]", user_host)[-1]
+    assert "nr_inodes=1024" in listing("tmpfs: [{path: /x, size: 64K}]", user_host)[-2]
+    assert "nr_inodes=262144" in listing("tmpfs: [{path: /x, size: 1G}]", user_host)[-2]
+
+
+def test_nothing_of_the_boxs_own_is_larger_than_limits_disk(lowered: Lower, user_host: Host) -> None:
+    text = "{tmpfs: [{path: /x, size: 4M}, {path: /y, size: 64K}], overlay: [/srv/data]}"
+    steps = lowered(text, user_host, disk_bytes=1 << 20).steps
+    sizes = [step.op.options[0] for step in steps if isinstance(step.op, MountFilesystem)]
+    assert sizes == ["size=1048576", "size=65536"]
+    assert [step.op.size_bytes for step in steps if isinstance(step.op, MountOverlay)] == [1 << 20]
+    assert {step.op.path for step in steps if isinstance(step.op, ShowSpace)} == {"/x", "/y", "/srv/data"}
+    assert all(step.stage > Stage.MOUNTS for step in steps if isinstance(step.op, ShowSpace))
 
 
 def test_file_over_the_host_is_bound_from_the_private_directory(listing: Listing, user_host: Host) -> None:

@@ -84,7 +84,8 @@ def test_mentions_the_directories_of_kept_changes(understood: Callable[[str], Se
 
 def test_part_of_an_overlay_is_frozen_by_a_bind_of_itself(listing: Callable[..., list[str]], user_host: Host) -> None:
     lines = listing("{overlay: [/home/user/project], read_only: [/home/user/project/.git]}", user_host)
-    assert lines[-1] == "cover /home/user/project/.git with /home/user/project/.git (attributes 0x1)"
+    assert lines[-1] == "let the monitor see how full /home/user/project is"
+    assert lines[-2] == "cover /home/user/project/.git with /home/user/project/.git (attributes 0x1)"
 
 
 def test_no_overlay_on_this_host_is_a_lack_and_best_effort_reads(

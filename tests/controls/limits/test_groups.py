@@ -174,6 +174,29 @@ def test_host_that_shows_no_disk_can_limit_none() -> None:
     assert written("{io_read: 1M, processes: unlimited}", UNIFIED) == []
 
 
+def test_processors_are_those_of_the_profile_that_the_caller_has() -> None:
+    tree = Hierarchy(0, "/c", ("cpuset",))
+    host = replace(UNIFIED, hierarchies=(tree,), processors=0b1101)
+    assert written('{cpuset: "0-2", processes: unlimited}', host) == [(0, "cpuset.cpus", "0,2")]
+    assert "cpuset: 0,2, for the whole box (cgroup v2)" in lines(lowered(limits, 'cpuset: "0-2"', host))
+    assert written("{cpuset: 3, processes: unlimited}", replace(host, hierarchies=(replace(tree, group=4),))) == [
+        (4, "cpuset.cpus", "3")
+    ]
+    (lack,) = limits.need(understood(limits, "cpuset: 1"), host)
+    assert lack.why == "the caller can run on none of these processors"
+
+
+def test_share_of_disks_needs_a_kernel_that_shares_them() -> None:
+    said = "{io_weight: 2000, processes: unlimited}"
+    v1 = replace(V1, hierarchies=(Hierarchy(4, "/c/blkio", ("blkio",)),))
+    assert written(said, replace(UNIFIED, io_weights="cost")) == [(0, "io.weight", "2000")]
+    assert written(said, replace(UNIFIED, io_weights="bfq")) == [(0, "io.bfq.weight", "1000")]
+    assert written(said, replace(v1, io_weights="bfq")) == [(4, "blkio.bfq.weight", "1000")]
+    for host in (UNIFIED, v1, replace(v1, io_weights="cost")):
+        (lack,) = limits.need(understood(limits, "io_weight: 50"), host)
+        assert (lack.why, lack.lost) == ("no disk here is shared by weight", "the box has the same share of the disks as others")
+
+
 def clock(said: str, host: Host) -> ArmCpuClock | None:
     return next((step.op for step in lowered(limits, said, host).steps if isinstance(step.op, ArmCpuClock)), None)
 
@@ -222,6 +245,12 @@ def test_row_without_a_group_says_what_is_lost_or_is_held_otherwise(row: limits.
         ('cpus: "0.0001"', "finer than a thousandth"),
         ("cpus: 0", "is out of range"),
         ("cpu_weight: 0", "is out of range"),
+        ('cpuset: "3-1"', "goes from large to small"),
+        ("cpuset: 9000", "there can be no processor 9000"),
+        ("scheduler: fifo", "unknown scheduler 'fifo'"),
+        ("niceness: -1", "is out of range"),
+        ("niceness: 20", "is out of range"),
+        ("disk: 1K", "is out of range"),
         ("cpu_weight: unlimited", "expected a whole number"),
     ],
 )

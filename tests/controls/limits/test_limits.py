@@ -9,7 +9,7 @@ import pytest
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.controls import limits
 from sandboxer.controls.limits.table import ROWS
-from sandboxer.controls.room import Lowered
+from sandboxer.controls.room import Lowered, Scope
 from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.op import ArmWallClock, SetRlimit
@@ -200,8 +200,8 @@ def test_explain_lists_what_is_and_is_not_limited() -> None:
     bounded, free = limits.explain(understood(limits))
     assert bounded.startswith("Limits: open_files 1024, processes 512, file_size 1G, core 0, stack 8M,")
     assert free == (
-        "Not limited: memory, memory_high, cpus, io_read, io_write, io_read_ops, io_write_ops, huge_pages, address_space, data, "
-        "cpu_time, idle, output, wall."
+        "Not limited: memory, memory_high, cpus, cpuset, io_read, io_write, io_read_ops, io_write_ops, huge_pages, disk, "
+        "address_space, data, cpu_time, idle, output, wall."
     )
 
 
@@ -209,3 +209,41 @@ def test_output_is_counted_where_it_is_limited() -> None:
     assert "end the box when it has written 1048576 bytes" in steps(lowered(limits, "output: 1M", ORDINARY))
     assert "output: 1M" in lines(lowered(limits, "output: 1M", ORDINARY))
     assert "to its outputs" not in steps(lowered(limits, "", ORDINARY))
+
+
+def test_scheduling_is_one_step_and_only_where_it_is_said() -> None:
+    assert "limits: give way to others on the processors (policy 5, niceness 7)" in steps(
+        lowered(limits, "{scheduler: idle, niceness: 7}", ORDINARY)
+    )
+    assert "(policy 0, niceness 3)" in steps(lowered(limits, "niceness: 3", ORDINARY))
+    assert "give way" not in steps(lowered(limits, "{scheduler: normal, niceness: 0}", ORDINARY))
+    said = lines(lowered(limits, "{scheduler: batch, niceness: 7}", ORDINARY))
+    assert "scheduler: batch" in said
+    assert "niceness: 7" in said
+
+
+def test_the_stricter_of_two_files_holds_whichever_way_a_row_counts() -> None:
+    one, other = "{niceness: 3, scheduler: idle, cpuset: 0-2, disk: 1M}", "{niceness: 9, scheduler: batch, cpuset: 2-4, disk: 2M}"
+    found = limits.understand(both(limits, one, other), Scope("/", "/root"))
+    assert [found.values[word] for word in ("niceness", "scheduler", "cpuset", "disk")] == [9, 2, 0b100, 1 << 20]
+
+
+def test_two_files_that_leave_no_processor_are_refused() -> None:
+    with pytest.raises(ProfileError, match="cpuset leaves no processor"):
+        limits.understand(both(limits, "cpuset: 0", "cpuset: 1"), Scope("/", "/root"))
+
+
+def test_lower_demand_and_another_processor_are_wider() -> None:
+    old = understood(limits, "{niceness: 5, scheduler: idle, cpuset: 0-1}")
+    same = understood(limits, "{niceness: 9, scheduler: idle, cpuset: 1}")
+    wide = understood(limits, "{niceness: 4, scheduler: batch, cpuset: 0-2}")
+    assert limits.widens(old, same) == ()
+    assert limits.widens(old, wide) == (
+        "limits.cpuset: 0-2 instead of 0-1",
+        "limits.scheduler: batch instead of idle",
+        "limits.niceness: 4 instead of 5",
+    )
+
+
+def test_disk_is_said_for_each_file_system() -> None:
+    assert "disk: 1M, for each file system of the box's own" in lines(lowered(limits, "disk: 1M", ORDINARY))

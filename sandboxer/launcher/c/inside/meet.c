@@ -1,4 +1,4 @@
-/* Where the two sides meet while the child is set up: the line. Also the pseudo-terminal, whose master goes over it. */
+/* Where the two sides meet while the child is set up: the line. What goes over it: a pseudo-terminal's master, file systems. */
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -34,10 +34,21 @@ void fill_fd_message(struct fd_message *message, char byte, int fd) {
 }
 
 /* Send one byte and a descriptor. */
-static int send_fd(int line, int fd) {
+static int send_fd(int line, char byte, int fd) {
     struct fd_message message;
-    fill_fd_message(&message, 't', fd);
+    fill_fd_message(&message, byte, fd);
     return failed(SYS3(SYS_sendmsg, line, &message.header, MSG_NOSIGNAL));
+}
+
+/* Hand a file system of the box's own to the monitor, which looks at the end whether it is full. Fields: path in the new root. */
+int op_show_space(struct box *box, struct cursor *c) {
+    const char *path = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    int fd = find_in_root(box, path);
+    if (fd < 0) return -fd;
+    int error = send_fd(box->line_fd, 's', fd);
+    k_close(fd);
+    return error;
 }
 
 /* The caller's terminal lends its settings and size; there may be none. */
@@ -71,7 +82,7 @@ int op_open_terminal(struct box *box, struct cursor *c) {
     int slave = error ? -error : (int)SYS3(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave >= 0) {
         copy_terminal(slave);
-        error = send_fd(box->line_fd, master);
+        error = send_fd(box->line_fd, 't', master);
         if (!error) error = become_controlling(box, slave);
         if (slave > 2) k_close(slave);
     } else {

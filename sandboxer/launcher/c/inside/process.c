@@ -6,6 +6,12 @@
 
 #include "../box.h"
 
+/* include/uapi/linux/sched.h; 20 is a niceness of 0 in the answer of getpriority(2). */
+#define K_SCHED_BATCH 3
+#define K_SCHED_IDLE 5
+#define NICENESS_MAX 19
+#define NO_NICENESS 20
+
 /* include/uapi/linux/close_range.h, keyctl.h, prctl.h */
 #define K_CLOSE_RANGE_CLOEXEC 4
 #define K_KEYCTL_JOIN_SESSION_KEYRING 1
@@ -100,6 +106,21 @@ int op_set_rlimit(struct box *box, struct cursor *c) {
     limit->soft = soft;
     limit->hard = hard;
     return 0;
+}
+
+/* Give way to others on the processors, never less than the caller does. Fields: policy, niceness. sched_setscheduler(2),
+ * setpriority(2). */
+int op_set_scheduling(struct box *box, struct cursor *c) {
+    (void)box;
+    uint32_t policy = take_u32(c);
+    uint32_t niceness = take_u32(c);
+    if (!taken_all(c)) return EBADMSG;
+    if ((policy && policy != K_SCHED_BATCH && policy != K_SCHED_IDLE) || niceness > NICENESS_MAX) return EINVAL;
+    const int no_priority = 0;
+    int error = policy ? failed(SYS3(SYS_sched_setscheduler, 0, policy, &no_priority)) : 0;
+    long left = SYS2(SYS_getpriority, PRIO_PROCESS, 0);
+    if (error || left < 0) return error ? error : (int)-left;
+    return NO_NICENESS - left >= (long)niceness ? 0 : failed(SYS3(SYS_setpriority, PRIO_PROCESS, 0, niceness));
 }
 
 /* Set the file mode creation mask. Fields: mask. umask(2). */

@@ -165,6 +165,24 @@ static int enable(int dir, struct texts controllers) {
     return error;
 }
 
+/* Give a group what the one above it has in a file. */
+static int hand_down(int from, int to, const char *name) {
+    char text[PROC_BYTES];
+    int fd = k_openat(from, name, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) return -fd;
+    long size = SYS3(SYS_read, fd, text, sizeof text - 1);
+    k_close(fd);
+    if (size < 0) return (int)-size;
+    text[size] = 0;
+    return write_file_at(to, name, text);
+}
+
+static int hand_down_all(int from, int to, struct texts names) {
+    int error = 0;
+    for (uint32_t i = 0; i < names.count && !error; i++) error = hand_down(from, to, take_text(&names.items));
+    return error;
+}
+
 /* Make a group below that of all boxes. */
 static int make_group(const struct box *box, struct group *group, bool is_v1) {
     char name[GROUP_NAME_BYTES];
@@ -180,13 +198,15 @@ static int make_group(const struct box *box, struct group *group, bool is_v1) {
 /* Make a group of the box: in the v2 hierarchy, where Start clones into it, or in one of v1. mkdir(2).
  *
  * Fields: group, where the hierarchy is mounted, a controller of v1 or none, levels above our own group, what v2 is to enable
- * (`+memory`) in that group and in the one of all boxes. */
+ * (`+memory`) in that group and in the one of all boxes, files that they and the box's group begin with as the one above has them:
+ * v1's cpuset takes no process without. */
 int op_make_group(struct box *box, struct cursor *c) {
     uint32_t number = take_u32(c);
     const char *mount = take_text(c);
     const char *controller = take_text(c);
     uint32_t levels = take_u32(c);
     struct texts controllers = take_texts(c);
+    struct texts inherited = take_texts(c);
     if (!taken_all(c) || number >= GROUPS || (number == 0) != !*controller) return EBADMSG;
     struct group *group = &box->groups[number];
     if (group->all_fd >= 0) return EEXIST;
@@ -201,8 +221,10 @@ int op_make_group(struct box *box, struct cursor *c) {
         group->all_fd = open_directory(base, OURS, 0);
         error = group->all_fd < 0 ? -group->all_fd : enable(group->all_fd, controllers);
     }
+    if (!error) error = hand_down_all(base, group->all_fd, inherited);
     k_close(base);
-    return error ? error : make_group(box, group, *controller);
+    if (!error) error = make_group(box, group, *controller);
+    return error ? error : hand_down_all(group->all_fd, group->fd, inherited);
 }
 
 /* Write a file of a group: a limit. Fields: group, name, text. cgroups(7). */

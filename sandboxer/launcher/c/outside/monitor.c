@@ -92,8 +92,8 @@ void reap_all(struct box *box) {
     box->gone_ns = box_now(box);
 }
 
-/* A message of the child, or the close of its end: execve took it, or the child is ending. */
-static void read_line(struct box *box) {
+/* A message of the child, or the close of its end: execve took it, or the child is ending. False: there is nothing to read. */
+static bool read_message(struct box *box) {
     char byte = 0;
     struct iovec io = {&byte, 1};
     union {
@@ -107,22 +107,31 @@ static void read_line(struct box *box) {
     message.msg_control = control.bytes;
     message.msg_controllen = sizeof control.bytes;
     long got = SYS3(SYS_recvmsg, box->line_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (got == -EAGAIN || got == -EINTR) return;
+    if (got == -EAGAIN || got == -EINTR) return false;
     if (got <= 0) {
         k_close(box->line_fd);
         box->line_fd = -1;
-        if (__atomic_load_n(&box->page->fault.outcome, __ATOMIC_ACQUIRE) || !box->page->is_executing) return;
+        if (__atomic_load_n(&box->page->fault.outcome, __ATOMIC_ACQUIRE) || !box->page->is_executing) return false;
         box->exec_ns = box_now(box);
         if (box->limit_ms && !box->ending) box->deadline_ns = box->exec_ns + box->limit_ms * MS;
         box->cpu.moved_ns = box->exec_ns;
-        return;
+        return false;
     }
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (byte == 'a') box->is_child_waiting = true;
-    if (byte != 't' || !header || header->cmsg_type != SCM_RIGHTS) return;
-    int master_fd;
-    memcpy(&master_fd, CMSG_DATA(header), sizeof master_fd);
-    begin_terminal(box, master_fd);
+    if (!header || header->cmsg_type != SCM_RIGHTS) return true;
+    int fd;
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    if (byte == 't')
+        begin_terminal(box, fd);
+    else
+        take_space(box, fd);
+    return true;
+}
+
+/* All that has come: a command may be over by the time that we look. */
+static void read_line(struct box *box) {
+    while (read_message(box)) continue;
 }
 
 static void read_control(struct box *box) {

@@ -1,0 +1,133 @@
+"""What a row of the table of limits is, and how its value is written to the files of a control group.
+
+Source: Documentation/admin-guide/cgroup-v2.rst; Documentation/admin-guide/cgroup-v1/memory.rst, pids.rst and cpusets.rst;
+Documentation/scheduler/sched-bwc.rst; Documentation/block/bfq-iosched.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from sandboxer.abi.rlimits import Rlimit
+from sandboxer.model.host import Host
+from sandboxer.model.section import Merge
+from sandboxer.units import UNLIMITED, show_cpu_list
+
+
+class Unit(Enum):
+    """What a number of a row counts."""
+
+    BYTES = "bytes"
+    COUNT = "count"
+    DURATION = "milliseconds"
+    CPUS = "thousandths of a processor"
+    PROCESSORS = "a bit for each processor"
+    WORD = "place in `words`"
+
+
+Files = tuple[tuple[str, str], ...]
+"""What is written: name of the file, text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """How a control group keeps a limit: its controller, and the files with the text for a value on a host."""
+
+    controller: str
+    files: Callable[[int, Host], Files]
+
+
+def file(name: str) -> Callable[[int, Host], Files]:
+    return lambda value, _: ((name, str(value)),)
+
+
+def for_disks(name: str, text: str) -> Callable[[int, Host], Files]:
+    """A line for each disk: `8:0 rbps=1048576`."""
+    return lambda value, host: tuple((name, f"{disk} {text}{value}") for disk in host.disks)
+
+
+def for_pages(name: str) -> Callable[[int, Host], Files]:
+    """A file for each size of huge pages."""
+    return lambda value, host: tuple((name.format(size), str(value)) for size in host.huge_pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One limit. rlimit: the kernel's resource; None where another one keeps the limit.
+
+    v2, v1: how a control group keeps it. is_clock: the monitor keeps it, by what a group counts. lost: what is lost where there
+    is no such group; empty: nothing, rlimit holds it too. default: what holds where nobody says anything. least, most: the
+    bounds of what can be said, `unlimited` besides where can_be_unlimited says so. plain: the value that asks for nothing.
+    merge: which of two values is the stricter. words: of a row that counts in words, from lax to strict. nothing: why a host with
+    the controller keeps it for nothing, and what to try.
+    """
+
+    word: str
+    unit: Unit
+    rlimit: Rlimit | None
+    default: int
+    least: int
+    most: int
+    help: str
+    can_be_unlimited: bool = True
+    v2: Knob | None = None
+    v1: Knob | None = None
+    lost: str = ""
+    is_clock: bool = False
+    plain: int = UNLIMITED
+    merge: Merge = Merge.LEAST
+    words: tuple[str, ...] = ()
+    nothing: tuple[str, str] = ("this host shows none of what it is about", "a host with /sys mounted, or leave it out")
+
+    def is_laxer(self, value: int, old: int) -> bool:
+        """Whether the value allows something that the old one does not."""
+        match self.merge:
+            case Merge.MOST:
+                return value < old
+            case Merge.COMMON:
+                return bool(value & ~old)
+            case _:
+                return value > old
+
+
+CPU_PERIOD_US = 100_000
+PLAIN_WEIGHT = 100
+MAX_BFQ_WEIGHT = 1000  # BFQ_MAX_WEIGHT. Source: block/bfq-iosched.h
+
+
+def v2_quota(milli_cpus: int, _: Host) -> Files:
+    return (("cpu.max", f"{milli_cpus * CPU_PERIOD_US // 1000} {CPU_PERIOD_US}"),)
+
+
+def v1_quota(milli_cpus: int, _: Host) -> Files:
+    return (("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(milli_cpus * CPU_PERIOD_US // 1000)))
+
+
+def v1_shares(weight: int, _: Host) -> Files:
+    return (("cpu.shares", str(max(2, weight * 1024 // PLAIN_WEIGHT))),)
+
+
+def processors(value: int, host: Host) -> Files:
+    """Those of them that the caller has itself: a list of others would be ignored by v2, and refused by v1."""
+    mine = value & host.processors
+    return (("cpuset.cpus", show_cpu_list(mine)),) if mine else ()
+
+
+def v2_io_weight(value: int, host: Host) -> Files:
+    match host.io_weights:
+        case "cost":
+            return (("io.weight", str(value)),)
+        case "bfq":
+            return (("io.bfq.weight", str(min(value, MAX_BFQ_WEIGHT))),)
+        case _:
+            return ()
+
+
+def v1_io_weight(value: int, host: Host) -> Files:
+    return (("blkio.bfq.weight", str(min(value, MAX_BFQ_WEIGHT))),) if host.io_weights == "bfq" else ()
+
+
+def v2_memory(value: int, _: Host) -> Files:
+    return (("memory.max", str(value)), ("memory.oom.group", "1"))
