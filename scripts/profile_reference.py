@@ -6,25 +6,15 @@ The page cannot say anything that the rows do not; a test compares the two.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from sandboxer.compile.schema import MERGE_WORDS, show_values
 from sandboxer.controls import ROOMS
 from sandboxer.controls.room import Room
-from sandboxer.model.section import Field, Merge
+from sandboxer.model.section import Field
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "profile-reference.md"
-
-MERGES = {
-    Merge.GRANT: "grant: union",
-    Merge.DENY: "deny: union, wins",
-    Merge.LEAST: "limit: smallest",
-    Merge.MOST: "demand: largest",
-    Merge.COMMON: "limit: common",
-    Merge.WIDEST: "grant: widest",
-    Merge.STRICTEST: "demand: strictest",
-    Merge.CHOICE: "choice: own replaces",
-}
 
 HEAD = """\
 # Profile reference
@@ -57,26 +47,13 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").strip()
 
 
-def show_type(shape: Mapping[str, object]) -> str:
-    """What the value looks like, in a few words, from its cerberus rule."""
-    kind = shape.get("type", "")
-    words = " or ".join(str(one) for one in kind) if isinstance(kind, list | tuple) else str(kind)
-    allowed = shape.get("allowed")
-    if isinstance(allowed, list | tuple | set | frozenset) and len(allowed) <= 12:
-        words = ", ".join(show_value(one) for one in allowed)
-    return words or "any"
-
-
-def show_value(value: object) -> str:
-    """A value as YAML writes it."""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
 def show_field(row: Field) -> str:
     """One line of a section's table."""
-    values = ", ".join(map(show_value, row.scale)) or show_type(row.shape)
+    kept = f" Kept by: {row.kept}." if row.kept else ""
     default = row.default if "`" in row.default else f"`{row.default}`" if row.default else ""
-    return f"| `{row.name}` | {cell(values)} | {cell(default)} | {MERGES[row.merge]} | {cell(row.help)} |"
+    return (
+        f"| `{row.name}` | {cell(show_values(row))} | {cell(default)} | {MERGE_WORDS[row.merge]} | {cell(row.help)}{cell(kept)} |"
+    )
 
 
 def show_room(room: Room) -> str:

@@ -53,6 +53,36 @@ def _parse_enforce(node: Node) -> tuple[Said, ...]:
     return (Said(Enforce(node.text if isinstance(node, Scalar) else ""), node.place),)
 
 
+MERGE_WORDS = {
+    Merge.GRANT: "grant: union",
+    Merge.DENY: "deny: union, wins",
+    Merge.LEAST: "limit: smallest",
+    Merge.COMMON: "limit: common",
+    Merge.MOST: "demand: largest",
+    Merge.WIDEST: "grant: widest",
+    Merge.STRICTEST: "demand: strictest",
+    Merge.CHOICE: "choice: own replaces",
+}
+"""How two statements become one, in few words; docs/profile-reference.md explains them."""
+
+
+def show_value(value: object) -> str:
+    """A value as YAML writes it."""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def show_values(row: Field) -> str:
+    """What can be said in a field, in a few words: its scale, its own words, or its cerberus rule."""
+    if row.scale or row.words:
+        return ", ".join(map(show_value, row.scale)) or row.words
+    kind = row.shape.get("type", "")
+    words = " or ".join(str(one) for one in kind) if isinstance(kind, list | tuple) else str(kind)
+    allowed = row.shape.get("allowed")
+    if isinstance(allowed, list | tuple | set | frozenset) and len(allowed) <= 12:
+        words = ", ".join(show_value(one) for one in allowed)
+    return words or "any"
+
+
 ENFORCE_ROW = Field(
     ENFORCE,
     Merge.STRICTEST,

@@ -58,6 +58,7 @@ class Field:
     absent: for LEAST and MOST fields, what holds where nobody says one; no `restrict:` layer can be laxer.
     default: what holds where nobody says anything, for people (`sandboxer schema`, docs); always the strict value.
     say: one value as a person would write it, where its own text is not that.
+    words: what can be said, for people, where `shape` is too coarse. kept: who keeps it, in the kernel's own names.
     """
 
     name: str
@@ -71,6 +72,8 @@ class Field:
     key: Callable[[Hashable], Hashable] | None = None
     absent: int | None = None
     say: Callable[[Any], str] | None = None
+    words: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,25 @@ def _shape(row: Row) -> dict[str, object]:
             return {"type": ["integer", "string"]}
 
 
+def _words(row: Row) -> str:
+    """What can be said, with its bounds."""
+    least, most = show(row, row.least), show(row, row.most)
+    match row.unit:
+        case Unit.BYTES:
+            text = f"size from {least}"
+        case Unit.DURATION:
+            text = f"duration from {least}"
+        case Unit.CPUS:
+            text = f"number or percentage from {least}"
+        case Unit.PROCESSORS:
+            text = "list of processors"
+        case Unit.WORD:
+            text = ", ".join(row.words)
+        case Unit.COUNT:
+            text = f"number from {least} to {most}"
+    return f"{text}, or unlimited" if row.can_be_unlimited else text
+
+
 def _field(row: Row) -> Field:
     return Field(
         row.word,
@@ -104,6 +123,8 @@ def _field(row: Row) -> Field:
         default=show(row, row.default),
         absent=row.default,
         say=partial(show, row),
+        words=_words(row),
+        kept=" and ".join(row.keepers),
     )
 
 

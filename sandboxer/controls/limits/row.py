@@ -53,6 +53,10 @@ def for_pages(name: str) -> Callable[[int, Host], Files]:
     return lambda value, host: tuple((name.format(size), str(value)) for size in host.huge_pages)
 
 
+SAMPLES = tuple(Host(disks=("8:0",), huge_pages=("SIZE",), io_weights=kind) for kind in ("cost", "bfq"))
+"""Hosts that have everything that a file of a group can be about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One limit. rlimit: the kernel's resource; None where another one keeps the limit.
@@ -61,7 +65,7 @@ class Row:
     is no such group; empty: nothing, rlimit holds it too. default: what holds where nobody says anything. least, most: the
     bounds of what can be said, `unlimited` besides where can_be_unlimited says so. plain: the value that asks for nothing.
     merge: which of two values is the stricter. words: of a row that counts in words, from lax to strict. nothing: why a host with
-    the controller keeps it for nothing, and what to try.
+    the controller keeps it for nothing, and what to try. keeper: who keeps it, where it is neither a group nor an rlimit.
     """
 
     word: str
@@ -79,7 +83,18 @@ class Row:
     plain: int = UNLIMITED
     merge: Merge = Merge.LEAST
     words: tuple[str, ...] = ()
+    keeper: str = "the monitor"
     nothing: tuple[str, str] = ("this host shows none of what it is about", "a host with /sys mounted, or leave it out")
+
+    @property
+    def keepers(self) -> tuple[str, ...]:
+        """Who keeps the limit, in the kernel's own names: `memory.max (v2)`, `RLIMIT_DATA`, `the monitor`."""
+        found = []
+        for knob, version in ((self.v2, "v2"), (self.v1, "v1")):
+            names = dict.fromkeys(file for host in SAMPLES for file, _ in (knob.files(1, host) if knob else ()))
+            found += [f"{', '.join(names)} ({version})"] if names else []
+        found += [f"RLIMIT_{self.rlimit.name}"] if self.rlimit is not None else []
+        return tuple(found) or (self.keeper,)
 
     def is_laxer(self, value: int, old: int) -> bool:
         """Whether the value allows something that the old one does not."""

@@ -144,6 +144,7 @@ ROWS: tuple[Row, ...] = (
         plain=0,
         merge=Merge.MOST,
         words=("normal", "batch", "idle"),
+        keeper="sched_setscheduler(2)",
     ),
     Row(
         "niceness",
@@ -157,6 +158,7 @@ ROWS: tuple[Row, ...] = (
         can_be_unlimited=False,
         plain=0,
         merge=Merge.MOST,
+        keeper="setpriority(2)",
     ),
     Row(
         "io_read",
@@ -257,6 +259,7 @@ ROWS: tuple[Row, ...] = (
         MAX_SIZE,
         "the largest that each file system of the box's own can be: every tmpfs, every overlay whose changes are discarded, "
         "/dev/shm. A smaller `size` of theirs holds. Directories of the host that the job may write are not bounded.",
+        keeper="the size of tmpfs(5)",
     ),
     Row(
         "core", Unit.BYTES, Rlimit.CORE, 0, 0, MAX_SIZE, "the largest core dump. 0 keeps the host's crash handler out of it too."
