@@ -9,6 +9,7 @@ one above without processes is taken, for as far as the caller may write. cgroup
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -159,6 +160,45 @@ def find_huge_pages(pages: str = "/sys/kernel/mm/hugepages") -> tuple[str, ...]:
     """The sizes of huge pages, as control groups name them. Source: mm/hugetlb_cgroup.c, mem_fmt."""
     sizes = sorted(int(name.removeprefix("hugepages-").removesuffix("kB")) for name in _names(pages) if name.endswith("kB"))
     return tuple(f"{kib >> 20}GB" if kib >= 1 << 20 else f"{kib >> 10}MB" if kib >= 1 << 10 else f"{kib}KB" for kib in sizes)
+
+
+def find_spare_huge_pages(pages: str = "/sys/kernel/mm/hugepages") -> dict[int, int]:
+    """Size in bytes -> how many of those pages nobody has or has been promised."""
+    found = {}
+    for name in _names(pages):
+        free, promised = (int(find_text(f"{pages}/{name}/{file}_hugepages") or 0) for file in ("free", "resv"))
+        found[int(name.removeprefix("hugepages-").removesuffix("kB")) << 10] = max(free - promised, 0)
+    return found
+
+
+def find_spare_swap_bytes(meminfo: str = "/proc/meminfo") -> int:
+    """Swap space that nothing is in. proc_meminfo(5)."""
+    line = next((line for line in (find_text(meminfo) or "").splitlines() if line.startswith("SwapFree:")), "SwapFree: 0 kB")
+    return int(line.split()[1]) << 10
+
+
+def find_disk_of(path: str, blocks: str = "/sys/dev/block") -> str:
+    """The number of the whole disk that a file lies on (`8:0`); empty: on none, or not on a single one."""
+    try:
+        number = os.stat(path).st_dev
+    except OSError:
+        return ""
+    device = os.path.realpath(f"{blocks}/{os.major(number)}:{os.minor(number)}")
+    if os.path.exists(f"{device}/partition"):
+        device = os.path.dirname(device)
+    return (find_text(f"{device}/dev") or "").strip()
+
+
+def find_large_file(directory: str, least_bytes: int) -> str:
+    """A file of that size at least, in a directory, that everybody may read; empty: there is none."""
+    for name in _names(directory):
+        try:
+            seen = os.lstat(f"{directory}/{name}")
+        except OSError:
+            continue
+        if stat.S_ISREG(seen.st_mode) and seen.st_mode & stat.S_IROTH and seen.st_size >= least_bytes:
+            return f"{directory}/{name}"
+    return ""
 
 
 def _names(directory: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Timer
 
@@ -52,7 +53,7 @@ def run_script(
         deadline = Timer(DEADLINE_S, launch.cancel)
         deadline.start()
         try:
-            files = read_groups(launch.pid, trial.files)
+            files = read_groups(launch.pid, trial.files, trial.until)
             if files:
                 launch.cancel()  # that was all
             result = finish(launch, streams, entry, command)
@@ -61,18 +62,28 @@ def run_script(
     return replace(read_answers(result, trial.statements), files=files)
 
 
-def read_groups(launcher_pid: int, files: tuple[GroupFile, ...]) -> tuple[str | None, ...]:
-    """The texts of files of the box's groups, as soon as the box is in them."""
+def read_groups(
+    launcher_pid: int, files: tuple[GroupFile, ...], until: Callable[[tuple[str | None, ...]], bool]
+) -> tuple[str | None, ...]:
+    """The texts of files of the box's groups: once the box is in them and `until` is content, or when time is over."""
     given_up = time.monotonic() + GROUP_WAIT_S
-    found: list[str | None] = []
+    groups: list[str] = []
     for file in files:
         group = find_box_group(launcher_pid, file.mount, file.controller, file.levels)
         while not group and time.monotonic() < given_up:
             time.sleep(GROUP_LOOK_S)
             group = find_box_group(launcher_pid, file.mount, file.controller, file.levels)
-        text = find_text(f"{group}/{file.name}") if group else None
-        found.append(text if text is None else text.strip())
-    return tuple(found)
+        groups.append(group)
+    while True:
+        found = tuple(_read_file(group, file.name) for group, file in zip(groups, files, strict=True))
+        if until(found) or time.monotonic() >= given_up or not any(found):
+            return found
+        time.sleep(GROUP_LOOK_S)
+
+
+def _read_file(group: str, name: str) -> str | None:
+    text = find_text(f"{group}/{name}") if group else None
+    return text if text is None else text.strip()
 
 
 def read_answers(result: Result, statements: tuple[str, ...]) -> Seen:

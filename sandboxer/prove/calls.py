@@ -19,6 +19,8 @@ from sandboxer.prove.rights import weakened
 from sandboxer.prove.script import Script
 from sandboxer.prove.subject import KILLED, Subject
 
+ROWS = ("seccomp.calls", "seccomp.foreign", "seccomp.sockets")
+
 NOTHING = (-1,) * 6
 ARGUMENTS: dict[str, tuple[int, ...]] = {"msgget": (0x7FFFFFFF, 0)}
 """Calls that -1 would let make something: a queue with every flag is made, one that is only looked for is not there."""

@@ -21,6 +21,8 @@ from sandboxer.prove.probe import Finding, Probe, Seen, Trial, error_name
 from sandboxer.prove.script import Script, data
 from sandboxer.prove.subject import Subject
 
+ROWS = ("filesystem.shown", "filesystem.hide", "filesystem.proc_mask", "filesystem.write")
+
 AT_FDCWD = -100
 WITHOUT_NAME = os.O_TMPFILE | os.O_RDWR
 OUTSIDE = ("/boot", "/home", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/sys", "/usr/src", "/var/lib", "/var/log")

@@ -69,20 +69,24 @@ class GroupFile:
 class Trial:
     """A script, and the judge of what comes of it. lowered: limits that get these values for it, in the units of their rows.
 
-    files: what is read from outside while the box runs; it is ended then.
+    files: what is read from outside while the box runs, as soon as `until` is content with it; the box is ended then.
+    is_read_back: it only looks whether the kernel has the value; nothing is tripped.
     """
 
     statements: tuple[str, ...]
     judge: Callable[[Seen], Finding]
     lowered: Mapping[str, int] = field(default_factory=dict)
     files: tuple[GroupFile, ...] = ()
+    until: Callable[[tuple[str | None, ...]], bool] = lambda _: True
+    is_read_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One row. row: what of the profile it is about, `limits.memory`. declared, tried: the value, and what it is tried with.
 
-    owns: the steps of a plan that enforce it. trials: all must be right. why_not: why there are none.
+    owns: the steps of a plan that enforce it. trials: all must be right. why_not: why there are none. why_read: why nothing trips
+    it, and reading the value back is all.
     """
 
     row: str
@@ -92,6 +96,7 @@ class Probe:
     tried: str = ""
     why_not: str = ""
     lost: str = ""
+    why_read: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Protocol
 
 from sandboxer.abi.rlimits import Rlimit
 from sandboxer.controls.limits import settings
-from sandboxer.errors import HostError
+from sandboxer.errors import HostError, InternalError, Problem
 from sandboxer.launcher.probe import INSIDE, open_probe, probe_path
 from sandboxer.model.op import ArmCpuClock, ArmWallClock, LimitOutput, LoadFilter, SetRlimit, WriteGroup
 from sandboxer.model.plan import Plan, Step
@@ -19,17 +20,24 @@ from sandboxer.prove.probe import Finding, Probe, Proof, Seen, Trial, Verdict, s
 from sandboxer.prove.subject import Subject, find_subject, lowered_plan, with_program
 
 Tamper = Callable[[Probe, Plan], Plan]
+Choose = Callable[[Probe], Probe | None]
 Run = Callable[[Probe, Trial], Seen]
 
-ROOMS: tuple[Callable[[Subject], Iterator[Probe]], ...] = (
-    limits.find_probes,
-    calls.find_probes,
-    rights.find_probes,
-    files.find_probes,
-    reach.find_probes,
-)
-"""What knows how to try a section; each gives its probes."""
 
+class Room(Protocol):
+    """What knows how to try a section, or some of them."""
+
+    @property
+    def ROWS(self) -> tuple[str, ...]:
+        """All that its probes can be about."""
+
+    def find_probes(self, subject: Subject) -> Iterator[Probe]:
+        """The probes for what a profile declares."""
+
+
+ROOMS: tuple[Room, ...] = (limits, calls, rights, files, reach)
+ROWS: tuple[str, ...] = tuple(row for room in ROOMS for row in room.ROWS)
+"""Every row that a table can have, but the one that says how the probe itself was let in."""
 
 STARTS = Trial(("rest 1",), lambda seen: Finding(seen.ended_well, ""))
 """Whether the probe can be run at all."""
@@ -38,10 +46,11 @@ WHY_ROOM = "the answers of probes need room; every other step of the plan stays,
 NEVER_RAN = frozenset({Reason.SETUP_FAILED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE})
 
 
-def prove(
-    profile: str, *, tamper: Tamper = lambda _, plan: plan, is_wanted: Callable[[str], bool] = lambda _: True
-) -> Iterator[Proof]:
-    """Try everything that a profile declares, one row after another. is_wanted: which rows. Raises: ProfileError, HostError."""
+def prove(profile: str, *, tamper: Tamper = lambda _, plan: plan, choose: Choose = lambda probe: probe) -> Iterator[Proof]:
+    """Try everything that a profile declares, one row after another. choose: the probes, or a part of one; None: leave it out.
+
+    Raises: ProfileError, HostError.
+    """
     subject = find_subject(profile)
     program_fd = open_probe()
     try:
@@ -54,12 +63,19 @@ def prove(
         if room_to_answer(subject):
             yield Proof("probe", "the plan as it is", "output 64K", "check --prove", WHY_ROOM, Verdict.HOLDS)
         run = partial(_run, subject, tamper, program_fd, path)
-        for room in ROOMS:
-            for probe in room(subject):
-                if is_wanted(probe.row):
-                    yield prove_row(probe, subject.plan, run)
+        for probe in filter(None, map(choose, find_probes(subject))):
+            yield prove_row(probe, subject.plan, run)
     finally:
         os.close(program_fd)
+
+
+def find_probes(subject: Subject) -> Iterator[Probe]:
+    """One for each row that the profile gives something to try."""
+    for room in ROOMS:
+        for probe in room.find_probes(subject):
+            if probe.row not in room.ROWS:
+                raise InternalError(Problem(f"{probe.row} is no row that anybody has said there is"))
+            yield probe
 
 
 def added_program(path: str, seen: Seen) -> Proof:
@@ -103,8 +119,16 @@ def prove_row(probe: Probe, plan: Plan, run: Run) -> Proof:
     elif wrong:
         verdict, words = Verdict.BROKEN, tuple(wrong)
     else:
-        verdict, words = Verdict.HOLDS, tuple(finding.words for finding in findings)
+        verdict, words = Verdict.HOLDS, seen_words(probe, findings)
     return Proof(probe.row, probe.declared, probe.tried, enforced_by, "; ".join(filter(None, words)), verdict)
+
+
+def seen_words(probe: Probe, findings: list[Finding]) -> tuple[str, ...]:
+    """What was seen, and whether that was nothing but the value itself."""
+    words = tuple(finding.words for finding in findings)
+    if not probe.trials or not all(trial.is_read_back for trial in probe.trials):
+        return words
+    return (f"read back: {', '.join(filter(None, words)) or 'the kernel has it'}", probe.why_read)
 
 
 def without(row: str) -> Tamper:

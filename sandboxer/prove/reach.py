@@ -19,6 +19,8 @@ from sandboxer.prove.rights import weakened
 from sandboxer.prove.script import Script, answer, data
 from sandboxer.prove.subject import Subject
 
+ROWS = ("devices", "network.mode", "landlock")
+
 READ_WRITE = 2
 MAKE_FILE = mask_of({"make_reg"}, Kind.FILESYSTEM)
 FOREIGN = ("/dev/mem", "/dev/kmsg", "/dev/port", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/loop-control", "/dev/kvm",

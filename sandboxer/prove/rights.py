@@ -17,6 +17,8 @@ from sandboxer.prove.probe import Finding, Probe, Seen, Trial
 from sandboxer.prove.script import Script, answer, data, scratch
 from sandboxer.prove.subject import Subject
 
+ROWS = ("capabilities", "process.no_new_privs", "namespaces")
+
 AT_FDCWD = -100
 STATUS = b"/proc/self/status"
 CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3. Source: include/uapi/linux/capability.h

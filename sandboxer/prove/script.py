@@ -16,6 +16,7 @@ CALLED: dict[str, tuple[tuple[str, tuple[Word, ...]], ...]] = {
     "touch": (("mmap", (0, 4096, 3, 0x22, -1, 0)),),
     "rest": (("nanosleep", ("x", 0)),),
     "spin": (("clock_gettime", (1, "x")),),
+    "burn": (("clock_gettime", (2, "x")),),
 }
 """What the verbs of the probe call."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from sandboxer.kernel.groups import (
     V2,
     Groups,
     find_device_program_problem,
+    find_disk_of,
     find_disks,
     find_groups,
     find_huge_pages,
     find_io_weights,
+    find_large_file,
+    find_spare_huge_pages,
+    find_spare_swap_bytes,
     parse_groups,
 )
 from sandboxer.kernel.proc import Mount
@@ -183,6 +188,50 @@ def test_disks_are_shared_by_weight_where_the_kernel_says_so(tmp_path: Path) -> 
     (top / "io.cost.qos").write_text("8:0 enable=1 ctrl=auto\n")
     assert find_io_weights(mounts, where) == "cost"
     assert find_io_weights((), where) == "bfq"
+
+
+def test_huge_pages_that_were_promised_are_not_spare(tmp_path: Path) -> None:
+    for kib, free, promised in ((2048, 5, 2), (1048576, 0, 0)):
+        (tmp_path / f"hugepages-{kib}kB").mkdir()
+        (tmp_path / f"hugepages-{kib}kB/free_hugepages").write_text(f"{free}\n")
+        (tmp_path / f"hugepages-{kib}kB/resv_hugepages").write_text(f"{promised}\n")
+    assert find_spare_huge_pages(str(tmp_path)) == {2 << 20: 3, 1 << 30: 0}
+    assert find_spare_huge_pages(str(tmp_path / "none")) == {}
+
+
+@pytest.mark.parametrize(("text", "spare"), [("SwapTotal: 9 kB\nSwapFree:  4 kB\n", 4096), ("MemFree: 1 kB\n", 0)])
+def test_swap_space_that_nothing_is_in(text: str, spare: int, tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text(text)
+    assert find_spare_swap_bytes(str(tmp_path / "meminfo")) == spare
+    assert find_spare_swap_bytes(str(tmp_path / "none")) == 0
+
+
+def test_file_lies_on_the_whole_disk_of_its_partition(tmp_path: Path) -> None:
+    number = os.stat(tmp_path).st_dev
+    disk, numbers = tmp_path / "devices/sda", tmp_path / "dev"
+    (disk / "sda1").mkdir(parents=True)
+    numbers.mkdir()
+    (disk / "dev").write_text("8:0\n")
+    (disk / "sda1/dev").write_text("8:1\n")
+    link = numbers / f"{os.major(number)}:{os.minor(number)}"
+    link.symlink_to(disk)
+    assert find_disk_of(str(tmp_path), str(numbers)) == "8:0"
+    link.unlink()
+    link.symlink_to(disk / "sda1")
+    (disk / "sda1/partition").write_text("1\n")
+    assert find_disk_of(str(tmp_path), str(numbers)) == "8:0"
+    assert find_disk_of(str(tmp_path / "missing"), str(numbers)) == ""
+    assert find_disk_of(str(tmp_path), str(tmp_path / "none")) == ""
+
+
+def test_large_file_is_one_that_everybody_may_read(tmp_path: Path) -> None:
+    for name, size, mode in (("a-small", 9, 0o644), ("b-private", 99, 0o640), ("c-large", 99, 0o644)):
+        (tmp_path / name).write_bytes(bytes(size))
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "a-link").symlink_to("c-large")
+    assert find_large_file(str(tmp_path), 50) == f"{tmp_path}/c-large"
+    assert find_large_file(str(tmp_path), 100) == ""
+    assert find_large_file(str(tmp_path / "none"), 1) == ""
 
 
 # ── device programs ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 
 import pytest
@@ -67,3 +68,10 @@ def test_sealed_program_runs_as_its_own_standard_input() -> None:
     finally:
         os.close(descriptor)
     assert done.stdout == b"0 0\n"
+
+
+def test_cpu_time_is_used_however_long_that_takes() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answers("burn 200") == ["0 0"]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime >= 0.2

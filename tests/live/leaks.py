@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,16 @@ def _groups() -> frozenset[str]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, kind, *_ = line.split(" ")
         if kind in ("cgroup", "cgroup2"):
-            found |= {str(path) for path in Path(point).glob("**/sandboxer/*-*") if not _has_launcher(path.name)}
+            found |= {path for path in _boxes_below(point) if not _has_launcher(os.path.basename(path))}
     return frozenset(found)
+
+
+def _boxes_below(point: str) -> Iterator[str]:
+    """Groups of boxes; those of others may go while we look, which os.walk passes over."""
+    for directory, names, _ in os.walk(point):
+        if os.path.basename(directory) == "sandboxer":
+            yield from (f"{directory}/{name}" for name in names if "-" in name)
+            names.clear()
 
 
 def _has_launcher(name: str) -> bool:

@@ -65,6 +65,16 @@ def test_verdict_of_a_row(probe: Probe, run: Callable[[Probe, Trial], Seen], ver
     assert (proof.verdict, proof.observed, proof.enforced_by) == (verdict, words, "rlimit NOFILE")
 
 
+def test_row_of_which_only_the_value_was_read_says_so() -> None:
+    read = replace(judged(True, "cpu.weight = 50"), is_read_back=True)
+    proof = prove_row(replace(row(read), why_read="nothing trips it"), PLAN, pretended)
+    assert (proof.verdict, proof.observed) == (Verdict.HOLDS, "read back: cpu.weight = 50; nothing trips it")
+    proof = prove_row(row(read, judged(True, "throttled")), PLAN, pretended)
+    assert proof.observed == "cpu.weight = 50; throttled"
+    silent = replace(judged(True, ""), is_read_back=True)
+    assert prove_row(row(silent), PLAN, pretended).observed == "read back: the kernel has it"
+
+
 def test_row_that_no_step_enforces_is_broken() -> None:
     nobody = Probe("limits.wall", "1h", lambda _: False, (judged(True),))
     assert prove_row(nobody, PLAN, pretended).verdict is Verdict.BROKEN

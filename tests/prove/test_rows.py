@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from sandboxer.prove import calls, files, reach, rights
+from sandboxer.errors import InternalError
+from sandboxer.prove import calls, prover, reach
+from sandboxer.prove.probe import Probe
 from sandboxer.prove.subject import Subject, find_subject, make_subject
 from tests.live.needs import needs
 
@@ -18,7 +20,7 @@ def subject() -> Subject:
 
 @needs("landlock>=1", "proc", "x86_64")
 def test_every_section_has_its_rows(subject: Subject) -> None:
-    rows = [probe.row for room in (calls, rights, files, reach) for probe in room.find_probes(subject)]
+    rows = [probe.row for probe in prover.find_probes(subject)]
     assert set(rows) >= {
         "seccomp.calls",
         "seccomp.foreign",
@@ -33,6 +35,19 @@ def test_every_section_has_its_rows(subject: Subject) -> None:
         "network.mode",
         "landlock",
     }
+
+
+def test_rows_are_known_ahead_and_no_two_are_the_same(subject: Subject) -> None:
+    rows = [probe.row for probe in prover.find_probes(subject)]
+    assert len(set(rows)) == len(rows)
+    assert set(rows) <= set(prover.ROWS)
+    assert len(set(prover.ROWS)) == len(prover.ROWS)
+
+
+def test_row_that_nobody_has_said_there_is_is_a_mistake(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "find_probes", lambda _: iter((Probe("surprise", "", lambda _: True),)))
+    with pytest.raises(InternalError, match="surprise"):
+        list(prover.find_probes(subject))
 
 
 def test_wall_that_the_host_lacks_is_a_row_all_the_same(subject: Subject) -> None:

@@ -1,28 +1,35 @@
-"""Probes of the section `limits`: one function for each row of its table, in `whole_box` or `each_process`."""
+"""Probes of the section `limits`: one function for each row of its table, in the modules beside this one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from sandboxer.controls import limits
+from sandboxer.controls.limits import table
 from sandboxer.controls.limits.groups import is_wanted
 from sandboxer.controls.limits.row import Row
-from sandboxer.controls.limits.table import ROWS
 from sandboxer.model.report import Status
-from sandboxer.prove.limits import each_process, sharing, whole_box
+from sandboxer.prove.limits import disks, each_process, memory, sharing, whole_box
 from sandboxer.prove.limits.each_process import Limit
 from sandboxer.prove.probe import Probe
 from sandboxer.prove.subject import Subject
 from sandboxer.units import UNLIMITED
 
-BY_WORD: dict[str, Callable[[Subject, Limit], Probe]] = {**whole_box.PROBES, **each_process.PROBES, **sharing.PROBES}
+BY_WORD: dict[str, Callable[[Subject, Limit], Probe]] = {
+    **whole_box.PROBES,
+    **memory.PROBES,
+    **disks.PROBES,
+    **each_process.PROBES,
+    **sharing.PROBES,
+}
 """How each limit is tried, by the word of its row."""
+ROWS = tuple(f"limits.{row.word}" for row in table.ROWS)
 
 
 def find_probes(subject: Subject) -> Iterator[Probe]:
     """A probe for every limit that holds, said or by default."""
     values = limits.settings(subject.policy).values
-    for row in ROWS:
+    for row in table.ROWS:
         value = values[row.word]
         if is_declared(row, dict(values)) and (row.word != "swap" or subject.host.has_swap):
             limit = Limit(row, value, dict(values), find_lost(subject, row))

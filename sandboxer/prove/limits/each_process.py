@@ -40,12 +40,15 @@ class Limit:
     values: Mapping[str, int]
     lost: str = ""
 
-    def probe(self, subject: Subject, trials: tuple[Trial, ...], *, tried: int | None = None, why_not: str = "") -> Probe:
-        """The row. tried: the lower value that the trials use."""
+    def probe(
+        self, subject: Subject, trials: tuple[Trial, ...], *, tried: int | None = None, why_not: str = "", why_read: str = ""
+    ) -> Probe:
+        """The row. tried: the lower value that the trials use. why_read: why there are none."""
         text = show(self.row, self.value)
         lowered = "" if tried is None or tried == self.value else show(self.row, tried)
         found = (*read_back(subject, self.row), *read_group_back(subject, self.row), *trials)
-        return Probe(f"limits.{self.row.word}", text, owner(self.row, subject.host), found, lowered, why_not, self.lost)
+        owns = owner(self.row, subject.host)
+        return Probe(f"limits.{self.row.word}", text, owns, found, lowered, why_not, self.lost, why_read)
 
 
 def owner(row: Row, host: Host) -> Callable[[Step], bool]:
@@ -88,7 +91,7 @@ def read_back(subject: Subject, row: Row) -> tuple[Trial, ...]:
     script.say("dump 16")
     if set_here is None or script.refused:
         return ()
-    return (Trial(script.statements, partial(judge_rlimit, (set_here.soft, set_here.hard))),)
+    return (Trial(script.statements, partial(judge_rlimit, (set_here.soft, set_here.hard)), is_read_back=True),)
 
 
 def find_rlimit(plan: Plan, resource: Rlimit | None) -> SetRlimit | None:
@@ -112,7 +115,7 @@ def read_group_back(subject: Subject, row: Row) -> tuple[Trial, ...]:
         return ()
     made = [(makes[op.group], op) for op in writes]
     files = tuple(GroupFile(make.mount, make.controller, make.levels, op.file) for make, op in made)
-    return (Trial(("rest 10000",), partial(judge_files, tuple(writes)), files=files),)
+    return (Trial(("rest 10000",), partial(judge_files, tuple(writes)), files=files, is_read_back=True),)
 
 
 def judge_files(wanted: tuple[WriteGroup, ...], seen: Seen) -> Finding:
@@ -269,7 +272,7 @@ def nice(subject: Subject, limit: Limit) -> Probe:
     """One step above the priority that is allowed; stepping down always works."""
     highest = min(20 - limit.value, 0) - 1
     if highest < -20:
-        return limit.probe(subject, ())
+        return limit.probe(subject, (), why_read="every priority is allowed")
     script = Script(subject)
     beyond = script.call("setpriority", 0, 0, highest)
     below = script.call("setpriority", 0, 0, 19)
@@ -284,7 +287,7 @@ def nice(subject: Subject, limit: Limit) -> Probe:
 def realtime_priority(subject: Subject, limit: Limit) -> Probe:
     """One priority above what is allowed; a policy without one works."""
     if limit.value >= 99:
-        return limit.probe(subject, ())
+        return limit.probe(subject, (), why_read="every priority is allowed")
     script = Script(subject)
     beyond = script.call("sched_setscheduler", 0, 1, data(struct.pack("<i", limit.value + 1)))  # SCHED_FIFO
     below = script.call("sched_setscheduler", 0, 3, data(struct.pack("<i", 0)))  # SCHED_BATCH

@@ -10,13 +10,13 @@ from sandboxer.model.op import NO_SLOT, MountFilesystem, MountOverlay, SetSchedu
 from sandboxer.model.plan import Step
 from sandboxer.prove.judge import judge_all, judge_answer, lacking, unless_refused
 from sandboxer.prove.limits.each_process import Limit
-from sandboxer.prove.probe import Finding, Probe, Seen, Trial, steps_of
+from sandboxer.prove.limits.whole_box import only_read
+from sandboxer.prove.probe import Finding, Probe, Seen, Trial
 from sandboxer.prove.script import Script, answer, data, scratch
 from sandboxer.prove.subject import Subject
 
 MASK_BYTES = 1024  # for 8192 processors
 CPU_FILES = ("cpuset.cpus",)
-IO_FILES = ("io.weight", "io.bfq.weight", "blkio.bfq.weight")
 NOBODY_WRITES = ("EACCES", "EPERM")
 PRIORITY_OF_NICENESS_0 = 20  # Source: getpriority(2), "C library/kernel differences"
 
@@ -49,12 +49,8 @@ def cpuset(subject: Subject, limit: Limit) -> Probe:
 
 
 def io_weight(subject: Subject, limit: Limit) -> Probe:
-    """Read back: how much a share is worth depends on what others do."""
-    written = [step.op for step in steps_of(subject.plan) if isinstance(step.op, WriteGroup) and step.op.file in IO_FILES]
-    trials = () if not written else limit.probe(subject, ()).trials
-    why_not = "" if written or limit.lost else "nothing here keeps it"
-    text = show(limit.row, limit.value)
-    return Probe(f"limits.{limit.row.word}", text, _writes(IO_FILES), trials, lost=limit.lost, why_not=why_not)
+    """A share is worth what others do not take, so nothing trips it."""
+    return only_read(subject, limit, "a share is worth what others leave")
 
 
 def _schedules(step: Step) -> bool:

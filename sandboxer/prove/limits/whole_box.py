@@ -6,21 +6,20 @@ import struct
 from collections.abc import Callable
 from functools import partial
 
-from sandboxer.controls.limits.table import KIB, MIB
+from sandboxer.controls.limits.table import KIB
 from sandboxer.model.op import WriteGroup
 from sandboxer.model.result import Reason
 from sandboxer.prove.judge import judge_calm, judge_count, judge_end, lacking
 from sandboxer.prove.limits.each_process import Limit, owner
-from sandboxer.prove.probe import Finding, Probe, Seen, Trial, error_name, steps_of
+from sandboxer.prove.probe import Finding, Probe, Seen, Trial, steps_of
 from sandboxer.prove.script import Script, data, scratch
 from sandboxer.prove.subject import Subject
 
-SHARED, PRIVATE = 0x21, 0x22  # MAP_SHARED, MAP_PRIVATE | MAP_ANONYMOUS
 SIGTERM = 15
 STANDARD_ERROR = 2  # the probe answers on the other one
 
 
-def _rows(subject: Subject, limit: Limit, tried: int, trials: tuple[Trial, ...]) -> Probe:
+def make_probe(subject: Subject, limit: Limit, tried: int, trials: tuple[Trial, ...]) -> Probe:
     """The row, unless the filter refuses what the statements of its trials need."""
     script = Script(subject)
     for trial in trials:
@@ -33,24 +32,6 @@ def is_kept_by_group(subject: Subject, limit: Limit) -> bool:
     """A control group keeps the limit here."""
     owns = owner(limit.row, subject.host)
     return any(isinstance(step.op, WriteGroup) and owns(step) for step in steps_of(subject.plan))
-
-
-def memory(subject: Subject, limit: Limit) -> Probe:
-    """Twice as much as there is; and a quarter. Shared pages count for the box and not for `data`."""
-    tried = min(limit.value, 64 * MIB)
-    is_group = is_kept_by_group(subject, limit)
-    kind = SHARED if is_group else PRIVATE
-
-    def judge(seen: Seen) -> Finding:
-        if is_group or seen.first(0) is None:
-            return judge_end(Reason.OOM, seen)
-        name = error_name(seen.first(0))
-        return Finding(name == "ENOMEM", f"{name} for one process")
-
-    lowered = {limit.row.word: tried}
-    beyond = Trial((f"touch {2 * tried} {kind}",), judge, lowered)
-    below = Trial((f"touch {tried // 4} {kind}",), partial(judge_calm, "a quarter is given"), lowered)
-    return _rows(subject, limit, tried, (beyond, below))
 
 
 def processes(subject: Subject, limit: Limit) -> Probe:
@@ -78,33 +59,33 @@ def cpus(subject: Subject, limit: Limit) -> Probe:
         return Finding(bool(usage.throttled_periods), f"{share:.2f} of a processor, throttled {usage.throttled_periods} times")
 
     beyond = Trial(("spin 500",), judge, {limit.row.word: tried})
-    return _rows(subject, limit, tried, (beyond,))
+    return make_probe(subject, limit, tried, (beyond,))
 
 
 def cpu_time(subject: Subject, limit: Limit) -> Probe:
     """A busy loop is ended; one that stops in time is not."""
     lowered = {limit.row.word: 1000}
-    beyond = Trial(("spin 9000",), partial(judge_end, Reason.CPU_TIMEOUT), lowered)
+    beyond = Trial(("burn 3000",), partial(judge_end, Reason.CPU_TIMEOUT), lowered)
     below = Trial(("spin 100",), partial(judge_calm, "100 ms are given"), lowered)
-    return _rows(subject, limit, 1000, (beyond, below))
+    return make_probe(subject, limit, 1000, (beyond, below))
 
 
 def idle(subject: Subject, limit: Limit) -> Probe:
     """A box that does nothing is ended; one that ends by itself ahead of that is not."""
     tried = min(limit.value, 300)
     lowered = {limit.row.word: tried}
-    beyond = Trial(("rest 4000",), partial(judge_end, Reason.IDLE_TIMEOUT), lowered)
+    beyond = Trial(("rest 2500",), partial(judge_end, Reason.IDLE_TIMEOUT), lowered)
     below = Trial(("rest 20",), partial(judge_calm, "20 ms are given"), lowered)
-    return _rows(subject, limit, tried, (beyond, below))
+    return make_probe(subject, limit, tried, (beyond, below))
 
 
 def wall(subject: Subject, limit: Limit) -> Probe:
     """A box that lives too long is ended; one that ends by itself is not."""
     tried = min(limit.value, 500)
     lowered = {limit.row.word: tried}
-    beyond = Trial(("rest 5000",), partial(judge_end, Reason.WALL_TIMEOUT), lowered)
+    beyond = Trial(("rest 2500",), partial(judge_end, Reason.WALL_TIMEOUT), lowered)
     below = Trial(("rest 1",), partial(judge_calm, "less is given"), lowered)
-    return _rows(subject, limit, tried, (beyond, below))
+    return make_probe(subject, limit, tried, (beyond, below))
 
 
 def grace(subject: Subject, limit: Limit) -> Probe:
@@ -149,27 +130,24 @@ def _written(subject: Subject, count: int) -> Script:
     return script
 
 
-def only_read(subject: Subject, limit: Limit) -> Probe:
-    """Nothing trips these: they slow down, or share. What the groups of the box have is all that can be seen."""
+def only_read(subject: Subject, limit: Limit, why: str = "") -> Probe:
+    """What the groups of the box have is all that is looked at. why: why nothing trips it."""
     is_there = limit.lost or is_kept_by_group(subject, limit)
-    return limit.probe(subject, (), why_not="" if is_there else "nothing here keeps it")
+    return limit.probe(subject, (), why_not="" if is_there else "nothing here keeps it", why_read=why)
+
+
+def cpu_weight(subject: Subject, limit: Limit) -> Probe:
+    """Nothing trips a share."""
+    return only_read(subject, limit, "a share shows beside another busy box only")
 
 
 PROBES: dict[str, Callable[[Subject, Limit], Probe]] = {
     "processes": processes,
-    "memory": memory,
-    "memory_high": only_read,
-    "swap": only_read,
     "cpus": cpus,
-    "cpu_weight": only_read,
+    "cpu_weight": cpu_weight,
     "cpu_time": cpu_time,
     "idle": idle,
     "output": output,
-    "io_read": only_read,
-    "io_write": only_read,
-    "io_read_ops": only_read,
-    "io_write_ops": only_read,
-    "huge_pages": only_read,
     "wall": wall,
     "grace": grace,
 }

@@ -47,7 +47,10 @@ _SETTINGS = {
     "kernel/printk_ratelimit": "0",  # records of denials must not be lost
     "kernel/dmesg_restrict": "0",
     "net/ipv4/ping_group_range": "0 2147483647",
+    "vm/nr_hugepages": "8",
 }
+SWAP, SWAP_BYTES = "/var/swap", 256 << 20
+"""A host with swap space and huge pages, so that their limits have something to hold."""
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
@@ -131,12 +134,22 @@ def enter(tree: str, seconds: float) -> None:
     """What is done when the job is there: the clock is set, the root can be written, the tree is mounted."""
     time.clock_settime(time.CLOCK_REALTIME, seconds)
     mount("none", "/", "", _REMOUNT | _NOATIME)
+    add_swap()
     os.makedirs(tree, exist_ok=True)
     # This disk is another one than when the machine was saved.
     disk = os.open("/dev/vdc", os.O_RDONLY)
     fcntl.ioctl(disk, _BLKFLSBUF, 0)
     os.close(disk)
     mount("/dev/vdc", tree, "ext4", _NOATIME)
+
+
+def add_swap() -> None:
+    """Swap space in a file of the root."""
+    file = os.open(SWAP, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.posix_fallocate(file, 0, SWAP_BYTES)
+    os.close(file)
+    for words in (["mkswap", SWAP], ["swapon", SWAP]):
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 def start(job: dict[str, object]) -> tuple[int, dict[int, bytes]]:

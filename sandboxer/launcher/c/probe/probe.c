@@ -10,6 +10,7 @@
  *   touch BYTES        take memory and write to each page of it
  *   stack BYTES        write to the stack so far below
  *   spin MS, rest MS   use the processor, or nothing, for so long; 0: for ever
+ *   burn MS            use so much CPU time, however long that takes
  *   dump N             the first N bytes of the last buffer, in hex
  *
  * A is a number, rN for the answer of statement N, xHEX for bytes with a NUL behind them, bN for a buffer of N bytes. */
@@ -155,13 +156,13 @@ static long rest(long ms) {
     return result < 0 && result != -EINTR ? SYS5(SYS_ppoll, 0, 0, &time, 0, 8) : result;
 }
 
-static long spin(long ms) {
+static long spin(long ms, long clock) {
     struct timespec begun = {0}, now;
-    SYS2(SYS_clock_gettime, CLOCK_MONOTONIC, &begun);
+    SYS2(SYS_clock_gettime, clock, &begun);
     for (;;) {
         for (int i = 0; i < 1000000; i++) __asm__ volatile("");
         if (!ms) continue;
-        long result = SYS2(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+        long result = SYS2(SYS_clock_gettime, clock, &now);
         if (result < 0) return result;
         if ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 >= ms) return 0;
     }
@@ -208,7 +209,8 @@ static long perform(const char *statement) {
     if (is(name, "child")) return in_child(words.at[1]);
     if (is(name, "touch") && words.count == 3) return touch(number(words.at[1]), number(words.at[2]));
     if (is(name, "stack")) return stack(number(words.at[1]));
-    if (is(name, "spin")) return spin(number(words.at[1]));
+    if (is(name, "spin")) return spin(number(words.at[1]), CLOCK_MONOTONIC);
+    if (is(name, "burn")) return spin(number(words.at[1]), CLOCK_PROCESS_CPUTIME_ID);
     if (is(name, "rest")) return rest(number(words.at[1]));
     return -EINVAL;
 }
