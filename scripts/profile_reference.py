@@ -51,9 +51,8 @@ def show_field(row: Field) -> str:
     """One line of a section's table."""
     kept = f" Kept by: {row.kept}." if row.kept else ""
     default = row.default if "`" in row.default else f"`{row.default}`" if row.default else ""
-    return (
-        f"| `{row.name}` | {cell(show_values(row))} | {cell(default)} | {MERGE_WORDS[row.merge]} | {cell(row.help)}{cell(kept)} |"
-    )
+    cells = (f"`{row.name}`", show_values(row), default, MERGE_WORDS[row.merge], f"{row.help}{kept}")
+    return f"| {' | '.join(map(cell, cells))} |"
 
 
 def show_room(room: Room) -> str:

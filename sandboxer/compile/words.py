@@ -80,7 +80,11 @@ NAMED: dict[str, dict[str, Say]] = {
     "Start": {"clone_flags": flag_names(CloneFlag, "new")},
     "Unshare": {"flags": flag_names(CloneFlag, "new")},
     "LimitOutput": {"limit": show_bytes},
-    "ArmCpuClock": {"limit_us": lambda us: show_duration_ms(us // 1000), "idle_ms": show_duration_ms},
+    "ArmCpuClock": {
+        "limit_us": lambda us: show_duration_ms(us // 1000),
+        "idle_ms": show_duration_ms,
+        "idle_signal": _signal_name,
+    },
     "ArmWallClock": {"limit_ms": show_duration_ms, "grace_ms": show_duration_ms, "signal": _signal_name},
     "SetParentDeathSignal": {"signal": _signal_name},
     "CloseFds": {"keep": _items},
@@ -112,7 +116,7 @@ NAMED: dict[str, dict[str, Say]] = {
 WORDS = {
     "Start": "start the child in new namespaces ({clone_flags})",
     "Unshare": "enter new namespaces ({flags})",
-    "ArmCpuClock": "end the box after {limit_us} of CPU time, or {idle_ms} without any (0s: never)",
+    "ArmCpuClock": "end the box after {limit_us} of CPU time, or {idle_ms} without any ({idle_signal}; 0s: never)",
     "ArmWallClock": "end the box after {limit_ms} ({signal}, then SIGKILL {grace_ms} later)",
     "SetParentDeathSignal": "die when the monitor dies ({signal})",
     "OpenTree": "take {path} from the host ({attributes})",

@@ -122,7 +122,8 @@ class ArmCpuClock(Op):
     """End the box when it has used `limit_us` of CPU time, or none for `idle_ms`; 0: no such limit. cgroups(7).
 
     group, file, key, divisor: where the kernel counts that, in microseconds, as for ReadCounter. The command gets SIGXCPU or
-    SIGTERM, and everything SIGKILL after `grace_ms`; 0 ms: at once. The monitor looks once a second, and more often at the end.
+    `idle_signal`, and everything SIGKILL after `grace_ms`; 0 ms: at once. The monitor looks once a second, and at the end more
+    often.
     """
 
     TAG: ClassVar[int] = 69
@@ -134,6 +135,7 @@ class ArmCpuClock(Op):
     limit_us: U64
     idle_ms: U64
     grace_ms: U64
+    idle_signal: U32
 
 
 @dataclass(frozen=True, slots=True)

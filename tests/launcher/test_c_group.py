@@ -289,10 +289,11 @@ def test_groups_of_killed_launchers_are_removed_and_no_others() -> None:
                 (ours / name).rmdir()
 
 
-def arm(limit_us: int = 0, idle_ms: int = 0, grace_ms: int = 0, group: int = 0, divisor: int = 1) -> ops.ArmCpuClock:
-    return ops.ArmCpuClock(
-        U32(group), Text("cpu.stat"), Text("usage_usec "), U32(divisor), U64(limit_us), U64(idle_ms), U64(grace_ms)
-    )
+def arm(
+    limit_us: int = 0, idle_ms: int = 0, grace_ms: int = 0, group: int = 0, divisor: int = 1, signal: int = 15
+) -> ops.ArmCpuClock:
+    counter = U32(group), Text("cpu.stat"), Text("usage_usec "), U32(divisor)
+    return ops.ArmCpuClock(*counter, U64(limit_us), U64(idle_ms), U64(grace_ms), U32(signal))
 
 
 @needs("device programs")  # which need the v2 tree
@@ -313,7 +314,7 @@ def test_cpu_clock_ends_the_box(clock: ops.ArmCpuClock, script: str, outcome: in
 
 @needs("device programs")
 def test_cpu_clock_without_a_counter_never_ends_anything() -> None:
-    clock = ops.ArmCpuClock(U32(0), Text("no.such"), Text(""), U32(1), U64(1), U64(1), U64(0))
+    clock = ops.ArmCpuClock(U32(0), Text("no.such"), Text(""), U32(1), U64(1), U64(1), U64(0), U32(15))
     assert boxed([make(), clock], "sleep 0.2").record["outcome"] == Outcome.EXITED
 
 
@@ -323,10 +324,12 @@ def test_cpu_clock_without_a_counter_never_ends_anything() -> None:
         (arm(), errno.EINVAL),
         (arm(limit_us=1 << 63), errno.EINVAL),
         (arm(idle_ms=1 << 50), errno.EINVAL),
+        (arm(idle_ms=1, signal=0), errno.EINVAL),
+        (arm(idle_ms=1, signal=65), errno.EINVAL),
         (arm(limit_us=1, divisor=0), errno.EBADMSG),
         (arm(limit_us=1, group=16), errno.EBADMSG),
     ],
-    ids=["nothing", "limit", "idle", "divisor", "group"],
+    ids=["nothing", "limit", "idle", "no-signal", "signal", "divisor", "group"],
 )
 def test_cpu_clock_that_makes_no_sense_is_refused(clock: ops.ArmCpuClock, error: int) -> None:
     assert boxed([clock], "echo ran").record["fail_errno"] == error

@@ -96,6 +96,10 @@ found = attempt(fill)
 print(found)
 sys.exit(0 if found == "ok" else 3)
 """
+ASKED = """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])
+print(int(signal.sigwait([signal.SIGUSR1, signal.SIGTERM])), flush=True)
+"""
 IS_CORE_A_FILE = Path("/proc/sys/kernel/core_pattern").read_text().strip() == "core"
 
 
@@ -176,6 +180,10 @@ CASES: dict[str, Case] = {
     "grace": Case(
         Run("{wall: 700ms, grace: 500ms}", STUBBORN, "ready", reason="wall_timeout", status=124),
         Run("{wall: 700ms, grace: 30s}", OBEDIENT, "tidied", reason="wall_timeout", status=124),
+    ),
+    "stop_signal": Case(
+        Run("{wall: 700ms, grace: 30s, stop_signal: SIGUSR1}", ASKED, "10", reason="wall_timeout", status=124),
+        Run("{wall: 700ms, grace: 30s}", ASKED, "15", reason="wall_timeout", status=124),
     ),
     "output": Case(
         Run("{output: 10K}", "print('x' * 20000)", "x" * 10240, reason="output_limit", status=137),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,6 +56,7 @@ SAID = {
     "niceness": "5",
     "io_weight": "50",
     "disk": "1M",
+    "stop_signal": "SIGUSR1",
     "memory_high": "512M",
     "swap": "8M",
     "cpus": "1",
@@ -121,7 +123,7 @@ def raise_op(op: Op) -> Op:
         case WriteGroup():
             return replace(op, text=Text(raise_text(op.file, op.text)))
         case ArmWallClock():
-            return replace(op, limit_ms=U64(20 * op.limit_ms), grace_ms=U64(20 * op.grace_ms))
+            return replace(op, limit_ms=U64(20 * op.limit_ms), grace_ms=U64(20 * op.grace_ms), signal=U32(signal.SIGTERM))
         case ArmCpuClock():
             return replace(op, limit_us=U64(20 * op.limit_us), idle_ms=U64(20 * op.idle_ms))
         case LimitOutput():

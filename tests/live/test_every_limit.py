@@ -24,7 +24,7 @@ from tests.live.boxes import Box
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 from tests.live.limit_cases import CASES, GROWN, Case, Run
 from tests.live.needs import this_host
-from tests.live.users import Person
+from tests.live.users import TIMEOUT_S, Person
 
 HUGE = 2 << 20
 MIB = 1 << 20
@@ -177,6 +177,16 @@ def swap_out(box: Box, row: Row) -> None:
         assert see(box, f"{{memory: 64M, swap: {size}}}", "", "memory", name, bool).strip() == wanted
 
 
+SPINNING = """
+import select
+print("ready", flush=True)
+sys.stdin.readline()
+while time.process_time() < 1.5 and not select.select([0], [], [], 0)[0]:
+    pass
+"""
+"""It uses that much of a processor, or what it gets of it until it is told to end."""
+
+
 def share_processors(box: Box, row: Row) -> None:
     """cpu_weight: of two boxes on one processor the heavier one gets more, by the kernel's own count."""
     if not is_kept_by_group(row, box.person):
@@ -188,13 +198,7 @@ def share_processors(box: Box, row: Row) -> None:
     for weight in (10, 1000):
         box.profile(f"limits: {{cpu_weight: {weight}, cpu_time: 1h}}", name=f"weight-{weight}")
         report = box.place / f"report-{weight}.json"
-        words = box.words(
-            box.python(
-                "print('ready', flush=True)\nsys.stdin.readline()\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass"
-            ),
-            ["--report", str(report)],
-            f"weight-{weight}",
-        )
+        words = box.words(box.python(SPINNING), ["--report", str(report)], f"weight-{weight}")
         process = subprocess.Popen(
             [*ahead, *words], cwd=box.place, env=box.person.environment(None), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -206,7 +210,10 @@ def share_processors(box: Box, row: Row) -> None:
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-    for process, _ in running.values():
+    for weight in (1000, 10):
+        process, _ = running[weight]
+        if weight == 1000:
+            process.wait(TIMEOUT_S)
         process.communicate()
         assert process.returncode == 0
     used = {weight: json.loads(report.read_text())["usage"]["group_cpu_us"] for weight, (_, report) in running.items()}

@@ -14,7 +14,7 @@ from sandboxer.abi.signals import Signal
 from sandboxer.controls import parse
 from sandboxer.controls.limits.groups import Held, cpu_clock, data_stand_in, group_ops, held, is_wanted, lacks
 from sandboxer.controls.limits.row import Row, Unit
-from sandboxer.controls.limits.table import BY_WORD, ROWS
+from sandboxer.controls.limits.table import BY_WORD, ROWS, STOP_SIGNALS
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import number, own, places_of
 from sandboxer.errors import Problem, ProfileError
@@ -288,7 +288,7 @@ def _clock(mine: Settings) -> tuple[Op, ...]:
     if mine.wall_ms == UNLIMITED:
         return ()
     grace_ms = mine.values["grace"]
-    signal = Signal.SIGTERM if grace_ms else Signal.SIGKILL
+    signal = STOP_SIGNALS[mine.values["stop_signal"]] if grace_ms else Signal.SIGKILL
     return (ArmWallClock(U64(mine.wall_ms), U64(grace_ms), U32(signal)),)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sandboxer.controls.limits.row import Files, Knob, Row, Unit
-from sandboxer.controls.limits.table import BY_WORD, ROWS
+from sandboxer.controls.limits.table import BY_WORD, ROWS, STOP_SIGNALS
 from sandboxer.controls.room import Lack, Want
 from sandboxer.model.host import Hierarchy, Host
 from sandboxer.model.op import U32, U64, ArmCpuClock, Op, ReadCounter, Text, WriteGroup
@@ -172,6 +172,7 @@ def cpu_clock(values: Mapping[str, int], places: Mapping[str, Place], host: Host
         U64(limit_ms * 1000),
         U64(idle_ms),
         U64(values["grace"]),
+        U32(STOP_SIGNALS[values["stop_signal"]]),
     )
     return op, Want(want.group, want.controller, places.get("cpu_time" if limit_ms else "idle"))
 

@@ -103,6 +103,8 @@ class Row:
                 return value < old
             case Merge.COMMON:
                 return bool(value & ~old)
+            case Merge.CHOICE:
+                return False
             case _:
                 return value > old
 

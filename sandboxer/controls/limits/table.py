@@ -7,6 +7,7 @@ RLIMIT_RSS and RLIMIT_LOCKS have no row: the kernel has not enforced them since 
 from __future__ import annotations
 
 from sandboxer.abi.rlimits import MAX_OPEN_FILES, Rlimit
+from sandboxer.abi.signals import Signal
 from sandboxer.controls.limits.row import (
     PLAIN_WEIGHT,
     Knob,
@@ -32,6 +33,8 @@ MAX_PIDS = 1 << 22  # PID_MAX_LIMIT. Source: include/linux/threads.h
 MAX_PROCESSOR = 8191  # the largest NR_CPUS is 8192. Source: arch/x86/Kconfig
 MAX_DURATION_MS = (1 << 53) - 1
 SECOND = 1000
+STOP_SIGNALS = (Signal.SIGTERM, Signal.SIGINT, Signal.SIGHUP, Signal.SIGQUIT, Signal.SIGUSR1, Signal.SIGUSR2)
+"""Those that ask a program to end, the usual one first."""
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 ROWS: tuple[Row, ...] = (
@@ -298,7 +301,7 @@ ROWS: tuple[Row, ...] = (
         UNLIMITED,
         100,
         MAX_DURATION_MS,
-        "how long the whole box may use no CPU time at all (less than 1 ms); then the command gets SIGTERM, as for `wall`.",
+        "how long the whole box may use no CPU time at all (less than 1 ms); then the command gets `stop_signal`.",
         lost="a box that waits for ever is not ended",
         is_clock=True,
     ),
@@ -349,7 +352,7 @@ ROWS: tuple[Row, ...] = (
         UNLIMITED,
         1,
         MAX_DURATION_MS,
-        "how long the box can live, by the clock on the wall; then the command gets SIGTERM.",
+        "how long the box can live, by the clock on the wall; then the command gets `stop_signal`.",
     ),
     Row(
         "grace",
@@ -358,8 +361,21 @@ ROWS: tuple[Row, ...] = (
         2 * SECOND,
         0,
         3600 * SECOND,
-        "how long after that SIGTERM everything in the box is killed. 0: at once, without a SIGTERM.",
+        "how long after `stop_signal` everything in the box is killed. 0: at once, without a signal.",
         can_be_unlimited=False,
+    ),
+    Row(
+        "stop_signal",
+        Unit.WORD,
+        None,
+        0,
+        0,
+        len(STOP_SIGNALS) - 1,
+        "what the command gets when `wall` or `idle` is over, `grace` ahead of the end.",
+        can_be_unlimited=False,
+        plain=0,
+        merge=Merge.CHOICE,
+        words=tuple(signal.name for signal in STOP_SIGNALS),
     ),
 )
 

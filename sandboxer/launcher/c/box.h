@@ -124,6 +124,7 @@ struct cpu_clock {
     uint64_t limit_us;
     uint64_t idle_ns;
     uint64_t grace_ms;
+    uint32_t idle_signal;
     uint64_t look_ns;        /* when to look again; 0: never */
     uint64_t moved_ns;       /* when it was last seen to use any */
     uint64_t used_us;

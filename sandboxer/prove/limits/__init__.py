@@ -40,6 +40,8 @@ def is_declared(row: Row, values: dict[str, int]) -> bool:
     """There is something to try: a bound, and for those that need another limit, that one too."""
     if row.word == "grace":
         return values["wall"] != UNLIMITED
+    if row.word == "stop_signal" and (values["wall"] == UNLIMITED or not values["grace"]):
+        return False
     return is_wanted(row, values)
 
 

@@ -68,7 +68,7 @@ def owner(row: Row, host: Host) -> Callable[[Step], bool]:
             case LimitOutput():
                 return row.word == "output"
             case ArmWallClock():
-                return row.word in ("wall", "grace")
+                return row.word in ("wall", "grace", "stop_signal")
             case _:
                 return False
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from functools import partial
 
-from sandboxer.controls.limits.table import KIB
+from sandboxer.controls.limits.table import KIB, STOP_SIGNALS
 from sandboxer.model.op import WriteGroup
 from sandboxer.model.result import Reason
 from sandboxer.prove.judge import judge_calm, judge_count, judge_end, lacking
@@ -15,7 +15,6 @@ from sandboxer.prove.probe import Finding, Probe, Seen, Trial, steps_of
 from sandboxer.prove.script import Script, data, scratch
 from sandboxer.prove.subject import Subject
 
-SIGTERM = 15
 STANDARD_ERROR = 2  # the probe answers on the other one
 
 
@@ -89,21 +88,36 @@ def wall(subject: Subject, limit: Limit) -> Probe:
 
 
 def grace(subject: Subject, limit: Limit) -> Probe:
-    """A command that does not listen to SIGTERM lives on for so long, and no longer."""
+    """A command that does not listen to the signal lives on for so long, and no longer."""
     tried = min(limit.value, 300)
     wall_ms = min(limit.values["wall"], 200)
     script = Script(subject)
-    script.call("rt_sigprocmask", 0, data(struct.pack("<Q", 1 << (SIGTERM - 1))), 0, 8)
+    script.call("rt_sigprocmask", 0, data(struct.pack("<Q", 1 << (STOP_SIGNALS[limit.values["stop_signal"]] - 1))), 0, 8)
     script.say("rest 5000")
 
     def judge(seen: Seen) -> Finding:
         lived_ms = seen.result.usage.wall_us // 1000
         is_right = seen.result.reason is Reason.WALL_TIMEOUT and seen.result.signal == 9
         is_right = is_right and wall_ms + tried <= lived_ms < 5000
-        return Finding(is_right, f"{seen.result.reason.value}, signal {seen.result.signal} {lived_ms - wall_ms} ms after SIGTERM")
+        return Finding(
+            is_right, f"{seen.result.reason.value}, signal {seen.result.signal} {lived_ms - wall_ms} ms after the first"
+        )
 
     trial = Trial(script.statements, judge, {limit.row.word: tried, "wall": wall_ms})
     return limit.probe(subject, (trial,), tried=tried, why_not=lacking(script))
+
+
+def stop_signal(subject: Subject, limit: Limit) -> Probe:
+    """A command that does nothing about it is ended by it."""
+    wanted = int(STOP_SIGNALS[limit.value])
+
+    def judge(seen: Seen) -> Finding:
+        result = seen.result
+        is_right = result.reason is Reason.WALL_TIMEOUT and result.signal == wanted
+        return Finding(is_right, f"{result.reason.value}, signal {result.signal}")
+
+    trial = Trial(("rest 5000",), judge, {"wall": min(limit.values["wall"], 200)})
+    return make_probe(subject, limit, limit.value, (trial,))
 
 
 def output(subject: Subject, limit: Limit) -> Probe:
@@ -150,4 +164,5 @@ PROBES: dict[str, Callable[[Subject, Limit], Probe]] = {
     "output": output,
     "wall": wall,
     "grace": grace,
+    "stop_signal": stop_signal,
 }

@@ -42,7 +42,7 @@ static void look_at_cpu(struct box *box, uint64_t now) {
     }
     uint64_t idle_end_ns = cpu->moved_ns + cpu->idle_ns;
     if (cpu->idle_ns && now >= idle_end_ns) {
-        end_by_clock(box, OUTCOME_IDLE_TIMEOUT, SIGTERM, cpu->grace_ms);
+        end_by_clock(box, OUTCOME_IDLE_TIMEOUT, (int)cpu->idle_signal, cpu->grace_ms);
         return;
     }
     cpu->look_ns = now + until_used_up(cpu);
@@ -78,7 +78,7 @@ int op_arm_wall_clock(struct box *box, struct cursor *c) {
 }
 
 /* Bound the CPU time of the whole box, and the time that it may use none. Fields: group, file, key and divisor of its counter in
- * microseconds; limit in microseconds, time without any in ms, grace in ms; 0: no limit. */
+ * microseconds; limit in microseconds, time without any in ms, grace in ms; 0: no limit. And the signal for the second of them. */
 int op_arm_cpu_clock(struct box *box, struct cursor *c) {
     struct cpu_clock cpu = {0};
     cpu.group = take_u32(c);
@@ -88,9 +88,10 @@ int op_arm_cpu_clock(struct box *box, struct cursor *c) {
     cpu.limit_us = take_u64(c);
     uint64_t idle_ms = take_u64(c);
     cpu.grace_ms = take_u64(c);
+    cpu.idle_signal = take_u32(c);
     if (!taken_all(c) || cpu.group >= GROUPS || !cpu.divisor) return EBADMSG;
     if (cpu.limit_us / 1000 > LIMIT_MS_MAX || idle_ms > LIMIT_MS_MAX || cpu.grace_ms > LIMIT_MS_MAX) return EINVAL;
-    if (!cpu.limit_us && !idle_ms) return EINVAL;
+    if ((!cpu.limit_us && !idle_ms) || !cpu.idle_signal || cpu.idle_signal > SIGNAL_MAX) return EINVAL;
     cpu.idle_ns = idle_ms * MS;
     cpu.look_ns = 1;
     box->cpu = cpu;
