@@ -278,7 +278,7 @@ print(ended(touch))
 
 
 def take_huge_pages(box: Box, row: Row) -> None:
-    """huge_pages: SIGBUS at the first one too many, where the host has set some aside."""
+    """huge_pages: the first one too many is refused when it is touched, where the host has set some aside."""
     if not is_kept_by_group(row, box.person):
         refuses(box, row, "{huge_pages: 2M}")
         return
