@@ -12,7 +12,7 @@ from tests.vm.boot import LSMS, Boot
 from tests.vm.kernel import KERNELS
 from tests.vm.machine import MachineError
 from tests.vm.root import USER
-from tests.vm.rounds import QUICK, WHOLE, choose, count_at_once, run_all
+from tests.vm.rounds import QUICK, QUICK_LIMIT_S, WHOLE, WHOLE_LIMIT_S, choose, count_at_once, run_all
 from tests.vm.session import Job, prepare, run
 from tests.vm.store import BUILD, ROOT
 
@@ -71,7 +71,8 @@ def main(words: list[str]) -> int:
     if options.verb == "rounds":
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            return run_all(choose(WHOLE if options.whole else QUICK, options.names), options.at_once)
+            table, limit_s = (WHOLE, WHOLE_LIMIT_S) if options.whole else (QUICK, QUICK_LIMIT_S)
+            return run_all(choose(table, options.names), options.at_once, limit_s)
         except KeyboardInterrupt:
             return INTERRUPTED
         except LookupError as error:
