@@ -90,7 +90,7 @@ def wall(subject: Subject, limit: Limit) -> Probe:
 def grace(subject: Subject, limit: Limit) -> Probe:
     """A command that does not listen to the signal lives on for so long, and no longer."""
     tried = min(limit.value, 300)
-    wall_ms = min(limit.values["wall"], 200)
+    wall_ms = min(limit.values["wall"], 500)  # the signal has to be blocked by then
     script = Script(subject)
     script.call("rt_sigprocmask", 0, data(struct.pack("<Q", 1 << (STOP_SIGNALS[limit.values["stop_signal"]] - 1))), 0, 8)
     script.say("rest 5000")

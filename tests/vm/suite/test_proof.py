@@ -16,17 +16,20 @@ PROFILES = ("default", "strict", "python", "node", "build", "package-install", "
 OF_THE_BOX = {"limits.memory", "limits.swap", "limits.processes", "limits.cpu_time"}
 EACH_LIMITS = ("default", "strict", "build", "shell")
 """One profile for each of the policies of limits that shipped profiles have: what is without groups differs in nothing else."""
+LONGEST_S = 600
+"""Nothing to be fast about: a minute where qemu has a processor, several where it shares one."""
 RUNS = [("caller", profile) for profile in PROFILES]
 RUNS += [("ordinary", profile) for profile in EACH_LIMITS] if os.geteuid() == 0 else []
 
 
+@pytest.mark.timeout(LONGEST_S + 60)
 @pytest.mark.parametrize(("who", "profile"), RUNS)
 def test_profile_is_proven_and_says_what_it_lacks(
     who: str, profile: str, request: pytest.FixtureRequest, installation: Installation
 ) -> None:
     person: Person = request.getfixturevalue(who)
     place = person.directory(f"proof-{profile}")
-    done = person.run([installation.command, "check", "--prove", "--json", profile], cwd=place)
+    done = person.run([installation.command, "check", "--prove", "--json", profile], cwd=place, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
     (proof,) = json.loads(done.stdout)["profiles"]
     rows = {row["row"]: row for row in proof["rows"]}
