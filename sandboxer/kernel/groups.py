@@ -48,7 +48,7 @@ def find_groups(mounts: tuple[Mount, ...]) -> Groups:
     problems: dict[str, str] = {}
     for number, (names, path) in enumerate(rows, 1):
         controllers = tuple(sorted(CONTROLLERS & set(names)))
-        tree, problem = _look_v1(_mount_of(names, mounts), path, controllers, number)
+        tree, problem = _look_v1(_mount_of(names, mounts), path, names, number)
         trees += [tree] if tree else []
         problems |= dict.fromkeys(controllers, problem) if problem else {}
     tree, problem = _look_v2(_mount_of((V2,), mounts), next((path for names, path in lines if names == (V2,)), ""))
@@ -99,7 +99,7 @@ def _directory(mount: Mount, path: str) -> str:
     return os.path.normpath(f"{mount.point}/{path}") if mount.root == "/" and "/.." not in path else ""
 
 
-def _look_v1(mount: Mount | None, path: str, controllers: tuple[str, ...], group: int) -> tuple[Hierarchy | None, str]:
+def _look_v1(mount: Mount | None, path: str, names: tuple[str, ...], group: int) -> tuple[Hierarchy | None, str]:
     if mount is None:
         return None, "its v1 hierarchy is not mounted"
     directory = _directory(mount, path)
@@ -107,7 +107,7 @@ def _look_v1(mount: Mount | None, path: str, controllers: tuple[str, ...], group
         return None, f"the caller's control group is not in {mount.point}"
     if not _is_writable(directory) or group >= GROUPS:
         return None, f"no group can be made in {directory}"
-    return Hierarchy(group, mount.point, controllers), ""
+    return Hierarchy(group, mount.point, tuple(sorted(CONTROLLERS & set(names))), names=names), ""
 
 
 def _look_v2(mount: Mount | None, path: str) -> tuple[Hierarchy | None, str]:
@@ -258,4 +258,11 @@ def find_box_group(launcher_pid: int, mount: str, controller: str, levels: int) 
     except OSError:
         return ""  # nobody made one yet, or the last box took it away
     own = (f"{directory}/sandboxer/{name}" for name in names if name.startswith(f"{launcher_pid}-"))
-    return next((group for group in own if (find_text(f"{group}/cgroup.procs") or "").strip()), "")
+    return next((group for group in own if _is_populated(group)), "")
+
+
+def _is_populated(group: str) -> bool:
+    """Whether something is in it, or in v2 below it: a delegated box is."""
+    return bool((find_text(f"{group}/cgroup.procs") or "").strip()) or "populated 1" in (
+        find_text(f"{group}/cgroup.events") or ""
+    )

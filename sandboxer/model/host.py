@@ -59,13 +59,14 @@ class Hierarchy:
 
     group: the box's group there has this number in a plan: 0 in the v2 tree, 1 to 15 in those of v1. controllers: what the box's
     group can have. levels: how far above the caller's own group `sandboxer` lies: v2 gives controllers to groups below one
-    without processes only.
+    without processes only. names: all controllers of a hierarchy of v1, as it is mounted.
     """
 
     group: int
     mount: str
     controllers: tuple[str, ...] = ()
     levels: int = 0
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def is_v2(self) -> bool:
