@@ -32,12 +32,14 @@ CONTROLLERS = V2_CONTROLLERS | {"cpuacct", "blkio", "devices"}
 class Groups:
     """hierarchies: those where a group can be made. problems: why a controller cannot be had; V2: why the v2 tree cannot.
 
-    is_scope: the caller's group is that of a scope which its systemd made for it (systemd/scope.py).
+    is_scope: the caller's group is that of a scope which its systemd made for it (systemd/scope.py). is_login: it is that of a
+    login of the caller's.
     """
 
     hierarchies: tuple[Hierarchy, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
     is_scope: bool = False
+    is_login: bool = False
 
 
 def find_groups(mounts: tuple[Mount, ...]) -> Groups:
@@ -56,8 +58,9 @@ def find_groups(mounts: tuple[Mount, ...]) -> Groups:
     if problem:
         problems |= dict.fromkeys(V2_CONTROLLERS - {name for names, _ in rows for name in names}, problem)
         problems |= {} if tree else {V2: problem}
-    is_scope = any(names == (V2,) and is_own_scope(path) for names, path in lines)
-    return Groups(tuple(sorted(trees, key=lambda tree: tree.group)), problems, is_scope)
+    own = next((path for names, path in lines if names == (V2,)), "")
+    found = tuple(sorted(trees, key=lambda tree: tree.group))
+    return Groups(found, problems, is_own_scope(own), is_own_login(own, os.geteuid()))
 
 
 def is_own_scope(path: str) -> bool:
@@ -65,6 +68,15 @@ def is_own_scope(path: str) -> bool:
     above, _, name = path.rpartition("/")
     scope = above.rpartition("/")[2]
     return name == FRONT and scope.startswith(PREFIX) and scope.endswith(SUFFIX)
+
+
+def is_own_login(path: str, uid: int) -> bool:
+    """Whether a group is the scope of a login of this user's. What bounds that is the user's slice, which its systemd is in too.
+
+    Anything else, as a service that runs as the user, has bounds of its own, out of which nobody is to be moved. pam_systemd(8).
+    """
+    above, _, name = path.rpartition("/")
+    return name.startswith("session-") and name.endswith(SUFFIX) and above.rpartition("/")[2] == f"user-{uid}.slice"
 
 
 def parse_groups(text: str) -> list[tuple[tuple[str, ...], str]]:
