@@ -204,6 +204,25 @@ def check_terminal_has_devices(policy: Policy, host: Host) -> Iterator[Problem]:
         )
 
 
+def check_shown_groups_are_the_boxs(policy: Policy, host: Host) -> Iterator[Problem]:
+    """The mount shows all from the root of the cgroup namespace on; and whoever makes groups may move what pids it sees."""
+    place = said_at(policy, "filesystem", "cgroup")
+    if Trait.SHOWS_GROUPS in policy.traits and Trait.NEW_CGROUP_NAMESPACE not in policy.traits:
+        yield Problem(
+            "/sys/fs/cgroup needs a cgroup namespace of the box's own",
+            where=place,
+            why="it would show the control groups of the host",
+            attempt="write `cgroup: new` in namespaces, or `cgroup: none` in filesystem",
+        )
+    if Trait.OWNS_GROUPS in policy.traits and Trait.NEW_PID_NAMESPACE not in policy.traits:
+        yield Problem(
+            "control groups can be delegated only to a box with a pid namespace of its own",
+            where=place,
+            why="the job could move processes of the host that belong to the same user into groups of its own",
+            attempt="write `pid: new` in namespaces, or `cgroup: read` in filesystem",
+        )
+
+
 POLICY_RULES: tuple[PolicyRule, ...] = (
     check_fresh_proc_has_pid_namespace,
     check_joined_mount_namespace_has_no_files,
@@ -214,6 +233,7 @@ POLICY_RULES: tuple[PolicyRule, ...] = (
     check_init_has_pid_namespace,
     check_privilege_gain_has_override,
     check_terminal_has_devices,
+    check_shown_groups_are_the_boxs,
 )
 
 

@@ -251,7 +251,7 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if shifts:
         early -= {"time"}
     # Its root is the group that its maker is in, and at the clone that is the launcher's: the box enters its own with the clone.
-    late_cgroup = "cgroup" in early and bool(scene.host.hierarchies)
+    late_cgroup = "cgroup" in kinds and bool(scene.host.hierarchies) and ("cgroup" in early or Trait.SHOWS_GROUPS in scene.traits)
     if late_cgroup:
         early -= {"cgroup"}
     joins = {kind: path for kind, path in mine.joined if kind not in kinds}

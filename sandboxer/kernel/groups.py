@@ -32,12 +32,14 @@ CONTROLLERS = V2_CONTROLLERS | {"cpuacct", "blkio", "devices"}
 class Groups:
     """hierarchies: those where a group can be made. problems: why a controller cannot be had; V2: why the v2 tree cannot.
 
-    is_scope: the caller's group is that of a scope which its systemd made for it (systemd/scope.py).
+    is_scope: the caller's group is that of a scope which its systemd made for it (systemd/scope.py). is_login: it is that of a
+    login of the caller's.
     """
 
     hierarchies: tuple[Hierarchy, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
     is_scope: bool = False
+    is_login: bool = False
 
 
 def find_groups(mounts: tuple[Mount, ...]) -> Groups:
@@ -48,7 +50,7 @@ def find_groups(mounts: tuple[Mount, ...]) -> Groups:
     problems: dict[str, str] = {}
     for number, (names, path) in enumerate(rows, 1):
         controllers = tuple(sorted(CONTROLLERS & set(names)))
-        tree, problem = _look_v1(_mount_of(names, mounts), path, controllers, number)
+        tree, problem = _look_v1(_mount_of(names, mounts), path, names, number)
         trees += [tree] if tree else []
         problems |= dict.fromkeys(controllers, problem) if problem else {}
     tree, problem = _look_v2(_mount_of((V2,), mounts), next((path for names, path in lines if names == (V2,)), ""))
@@ -56,8 +58,9 @@ def find_groups(mounts: tuple[Mount, ...]) -> Groups:
     if problem:
         problems |= dict.fromkeys(V2_CONTROLLERS - {name for names, _ in rows for name in names}, problem)
         problems |= {} if tree else {V2: problem}
-    is_scope = any(names == (V2,) and is_own_scope(path) for names, path in lines)
-    return Groups(tuple(sorted(trees, key=lambda tree: tree.group)), problems, is_scope)
+    own = next((path for names, path in lines if names == (V2,)), "")
+    found = tuple(sorted(trees, key=lambda tree: tree.group))
+    return Groups(found, problems, is_own_scope(own), is_own_login(own, os.geteuid()))
 
 
 def is_own_scope(path: str) -> bool:
@@ -65,6 +68,15 @@ def is_own_scope(path: str) -> bool:
     above, _, name = path.rpartition("/")
     scope = above.rpartition("/")[2]
     return name == FRONT and scope.startswith(PREFIX) and scope.endswith(SUFFIX)
+
+
+def is_own_login(path: str, uid: int) -> bool:
+    """Whether a group is the scope of a login of this user's. What bounds that is the user's slice, which its systemd is in too.
+
+    Anything else, as a service that runs as the user, has bounds of its own, out of which nobody is to be moved. pam_systemd(8).
+    """
+    above, _, name = path.rpartition("/")
+    return name.startswith("session-") and name.endswith(SUFFIX) and above.rpartition("/")[2] == f"user-{uid}.slice"
 
 
 def parse_groups(text: str) -> list[tuple[tuple[str, ...], str]]:
@@ -99,7 +111,7 @@ def _directory(mount: Mount, path: str) -> str:
     return os.path.normpath(f"{mount.point}/{path}") if mount.root == "/" and "/.." not in path else ""
 
 
-def _look_v1(mount: Mount | None, path: str, controllers: tuple[str, ...], group: int) -> tuple[Hierarchy | None, str]:
+def _look_v1(mount: Mount | None, path: str, names: tuple[str, ...], group: int) -> tuple[Hierarchy | None, str]:
     if mount is None:
         return None, "its v1 hierarchy is not mounted"
     directory = _directory(mount, path)
@@ -107,7 +119,7 @@ def _look_v1(mount: Mount | None, path: str, controllers: tuple[str, ...], group
         return None, f"the caller's control group is not in {mount.point}"
     if not _is_writable(directory) or group >= GROUPS:
         return None, f"no group can be made in {directory}"
-    return Hierarchy(group, mount.point, controllers), ""
+    return Hierarchy(group, mount.point, tuple(sorted(CONTROLLERS & set(names))), names=names), ""
 
 
 def _look_v2(mount: Mount | None, path: str) -> tuple[Hierarchy | None, str]:
@@ -258,4 +270,11 @@ def find_box_group(launcher_pid: int, mount: str, controller: str, levels: int) 
     except OSError:
         return ""  # nobody made one yet, or the last box took it away
     own = (f"{directory}/sandboxer/{name}" for name in names if name.startswith(f"{launcher_pid}-"))
-    return next((group for group in own if (find_text(f"{group}/cgroup.procs") or "").strip()), "")
+    return next((group for group in own if _is_populated(group)), "")
+
+
+def _is_populated(group: str) -> bool:
+    """Whether something is in it, or in v2 below it: a delegated box is."""
+    return bool((find_text(f"{group}/cgroup.procs") or "").strip()) or "populated 1" in (
+        find_text(f"{group}/cgroup.events") or ""
+    )

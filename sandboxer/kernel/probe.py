@@ -110,6 +110,7 @@ def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:
         hierarchies=groups.hierarchies,
         controller_problems=groups.problems,
         has_scope=groups.is_scope,
+        is_login=groups.is_login,
         has_swap=os.path.exists("/proc/swaps"),
         disks=find_disks(),
         processors=sum(1 << number for number in os.sched_getaffinity(0)),

@@ -72,10 +72,16 @@ def host_key(environment: dict[str, str] | None = None) -> str:
 
 
 def _groups(text: str) -> str:
-    """The groups of the caller, without the name of a scope that was made for this run: kernel/systemd/scope.py."""
-    above, found, rest = text.partition("/sandboxer-")
-    name, end, below = rest.partition(".scope/front\n")
-    return f"{above}{found}{end}{below}" if end and name.isalnum() else text
+    """The groups of the caller, without what is new at each run or login, and no plan depends on.
+
+    That is the name of a scope that was made for this run (kernel/systemd/scope.py), and the number of a session.
+    """
+    for beginning, ending in (("/sandboxer-", ".scope/front\n"), ("/session-", ".scope\n")):
+        above, found, rest = text.partition(beginning)
+        name, end, below = rest.partition(ending)
+        if end and name.isalnum():
+            text = f"{above}{found}{end}{below}"
+    return text
 
 
 def _followed(path: str) -> str:

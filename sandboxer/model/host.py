@@ -59,13 +59,14 @@ class Hierarchy:
 
     group: the box's group there has this number in a plan: 0 in the v2 tree, 1 to 15 in those of v1. controllers: what the box's
     group can have. levels: how far above the caller's own group `sandboxer` lies: v2 gives controllers to groups below one
-    without processes only.
+    without processes only. names: all controllers of a hierarchy of v1, as it is mounted.
     """
 
     group: int
     mount: str
     controllers: tuple[str, ...] = ()
     levels: int = 0
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def is_v2(self) -> bool:
@@ -78,18 +79,18 @@ class Host:
     """What this kernel and this user can do. The defaults are a plain, current machine with an ordinary user.
 
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
-    box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be made.
-    user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the one
-    command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. audit_problem: why the caller
-    cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
-    kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
-    get a control group; controller_problems: why not with a controller. has_scope: the caller's group is a scope that its
-    systemd was asked for. device_program_problem: why a group can have no device program; empty: it can. has_swap: the kernel
-    can swap at all. processors: those that the caller can run on, a bit for each.
-    io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its block
-    devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
-    missing_calls: system calls that the launcher uses and this kernel lacks.
-    tried: steps of the trial (kernel/trial.py) and their errnos, 0 for success.
+    box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be
+    made. user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the
+    one command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. audit_problem: why the
+    caller cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
+    kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box
+    can get a control group; controller_problems: why not with a controller. has_scope: the caller's group is a scope that
+    its systemd was asked for. is_login: it is that of a login. device_program_problem: why a group can have no device
+    program; empty: it can. has_swap: the kernel can swap at all. processors: those that the caller can run on, a bit for
+    each. io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its
+    block devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
+    missing_calls: system calls that the launcher uses and this kernel lacks. tried: steps of the trial (kernel/trial.py)
+    and their errnos, 0 for success.
     """
 
     kernel: tuple[int, int] = (6, 12)
@@ -128,6 +129,7 @@ class Host:
     hierarchies: tuple[Hierarchy, ...] = ()
     controller_problems: Mapping[str, str] = field(default_factory=dict)
     has_scope: bool = False
+    is_login: bool = False
     has_swap: bool = True
     processors: int = 0xFF
     io_weights: str = ""

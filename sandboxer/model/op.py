@@ -656,6 +656,20 @@ class WriteGroup(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class DelegateGroup(Op):
+    """Make a group below the box's v2 group that is the job's, and let Start clone into that. cgroup-v2.rst, "Delegation".
+
+    enable: controllers to pass on to it (`+memory`). The limits stay in the group above, which the job does not see.
+    """
+
+    TAG: ClassVar[int] = 76
+    WORDS: ClassVar[str] = "give the job a control group below that of the box (uid {op.uid}, gid {op.gid})"
+    uid: U32
+    gid: U32
+    enable: TextList
+
+
+@dataclass(frozen=True, slots=True)
 class KillByGroup(Op):
     """At the end kill all processes in a control group of the box: for one without a pid namespace. cgroups(7).
 
@@ -741,5 +755,5 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup,
 )  # fmt: skip

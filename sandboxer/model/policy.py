@@ -37,6 +37,8 @@ class Trait(Enum):
     WANTS_LOOPBACK = "lo is to be up"
     HOST_NETWORK = "the host's network is shared"
     FRESH_PROC = "/proc is mounted inside"
+    SHOWS_GROUPS = "/sys/fs/cgroup is mounted inside"
+    OWNS_GROUPS = "the job may make control groups"
     FRESH_DEV = "/dev is made afresh"
     HAS_TERMINAL = "the command gets a pseudo-terminal"
     USES_KEYRINGS = "the job may call the key service of the kernel"

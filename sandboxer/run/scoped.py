@@ -42,8 +42,8 @@ def can_be_asked() -> bool:
 
 
 def is_bare(host: Host) -> bool:
-    """Whether the caller is an ordinary user of a v2 host, in a group below which there are no controllers, and has not asked."""
-    is_asking = host.cgroup == "v2" and host.uid != 0 and not host.has_scope
+    """Whether the caller is an ordinary user of a v2 host, in the group of a login, below which there are no controllers."""
+    is_asking = host.cgroup == "v2" and host.uid != 0 and host.is_login
     return is_asking and not any(tree.controllers for tree in host.hierarchies)
 
 

@@ -99,6 +99,16 @@ REFUSED = {
         USER,
         "an ordinary user cannot load a system call filter",
     ),
+    "groups of the host": (
+        make_policy(Trait.SHOWS_GROUPS, said={"filesystem": said(cgroup="read")}),
+        ROOT,
+        "/sys/fs/cgroup needs a cgroup namespace",
+    ),
+    "groups for a job that sees the host": (
+        make_policy(Trait.SHOWS_GROUPS, Trait.OWNS_GROUPS, Trait.NEW_CGROUP_NAMESPACE),
+        USER,
+        "delegated only to a box with a pid namespace",
+    ),
     "terminal without devices": (
         make_policy(Trait.HAS_TERMINAL, said={"devices": said(dev="none")}),
         USER,
@@ -134,6 +144,11 @@ ALLOWED = {
     "host network": (make_policy(Trait.HOST_NETWORK, said={"network": said(mode="host")}), USER),
     "loopback of its own": (make_policy(Trait.WANTS_LOOPBACK, said={"network": said(mode="loopback")}), USER),
     "privilege gain with override": (make_policy(Trait.CAN_GAIN_PRIVILEGES, overrides=(OVERRIDE,)), ROOT),
+    "groups of its own": (make_policy(Trait.SHOWS_GROUPS, Trait.NEW_CGROUP_NAMESPACE), ROOT),
+    "groups that it owns": (
+        make_policy(Trait.SHOWS_GROUPS, Trait.OWNS_GROUPS, Trait.NEW_CGROUP_NAMESPACE, Trait.NEW_PID_NAMESPACE),
+        USER,
+    ),
     "terminal with devices": (make_policy(Trait.HAS_TERMINAL, Trait.FRESH_DEV, said={"devices": DEVICES}), USER),
 }
 

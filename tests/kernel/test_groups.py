@@ -121,6 +121,22 @@ def test_threaded_group_gets_none(pretend: Pretend, tmp_path: Path) -> None:
     assert (found.hierarchies, found.problems[V2]) == ((), "the caller's control group is domain threaded")
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/user.slice/user-7.slice/session-3.scope", True),
+        ("/user.slice/user-7.slice/session-c1.scope", True),
+        ("/user.slice/user-8.slice/session-3.scope", False),
+        ("/user.slice/user-7.slice/session-3.scope/below", False),
+        ("/user.slice/user-7.slice/user@7.service/app.slice/a.scope", False),
+        ("/system.slice/ci.service", False),
+        ("/", False),
+    ],
+)
+def test_login_of_the_caller_is_told_from_a_service(path: str, wanted: bool) -> None:
+    assert groups.is_own_login(path, 7) == wanted
+
+
 # ── v1 and hybrid ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -372,3 +372,41 @@ def test_program_without_a_group_is_refused_by_the_reader() -> None:
 
 def test_nothing_to_remove_is_no_fault() -> None:
     assert boxed([], "true").record["after_errno"] == 0
+
+
+# ── a group of the job's own below that of the box ────────────────────────────────────────────────────────────────────
+
+
+def delegated(script: str, *, uid: int = 65534, after: list[Op] | None = None) -> Ended:
+    """A box that is born in such a group. The host's trees are all there: what is the job's is told by its owner."""
+    return boxed([make(), ops.DelegateGroup(U32(uid), U32(uid), TextList(()))], script, after=after)
+
+
+HERE = "cd {tree}$(sed -n s/^0:://p /proc/self/cgroup)"
+
+
+@needs("device programs")
+def test_child_is_born_in_a_group_that_is_the_jobs() -> None:
+    script = (
+        HERE.format(tree=tree())
+        + " && pwd && stat -c %u . cgroup.procs cgroup.threads cgroup.subtree_control cgroup.freeze ../cgroup.procs"
+    )
+    path, *owners = delegated(script).out.split()
+    assert path.endswith("/job")
+    assert owners == ["65534"] * 4 + ["0"] * 2
+
+
+@needs("device programs")
+def test_groups_that_the_job_made_are_removed_with_it() -> None:
+    ended = delegated(
+        HERE.format(tree=tree()) + " && mkdir -p a/b/c/d 'odd name/x' && for n in $(seq 80); do mkdir n$n; done; echo made"
+    )
+    assert (ended.out, ended.record["after_errno"]) == ("made\n", 0)
+
+
+@needs("device programs")
+def test_delegation_without_a_group_or_to_nobody_is_refused() -> None:
+    lone = launch(plan([ops.DelegateGroup(U32(0), U32(0), TextList(())), ops.Start(U64(0))], [], shell("echo ran")))
+    assert (lone.out, lone.record["fail_errno"]) == ("", errno.EBADF)
+    wrong = boxed([make(), ops.DelegateGroup(U32(0), U32(0), TextList(("+nothing",)))], "echo ran")
+    assert (wrong.out, wrong.record["fail_errno"], wrong.record["after_errno"]) == ("", errno.EINVAL, 0)

@@ -42,12 +42,14 @@ CONTROLLERS = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 def bare() -> Host:
     """This machine, for an ordinary user of a v2 host without a group."""
     problems = dict.fromkeys(CONTROLLERS, WHY)
-    return replace(this_host(), uid=4242, capabilities=0, cgroup="v2", hierarchies=(), controller_problems=problems)
+    user = replace(this_host(), uid=4242, capabilities=0, cgroup="v2", is_login=True)
+    return replace(user, hierarchies=(), controller_problems=problems)
 
 
 def rich() -> Host:
     """The same in a scope."""
-    return replace(bare(), hierarchies=(Hierarchy(0, "/sys/fs/cgroup", CONTROLLERS, 1),), controller_problems={}, has_scope=True)
+    tree = Hierarchy(0, "/sys/fs/cgroup", CONTROLLERS, 1)
+    return replace(bare(), hierarchies=(tree,), controller_problems={}, has_scope=True, is_login=False)
 
 
 class Asked:
@@ -109,11 +111,12 @@ def test_scope_is_wanted_for_limits_of_the_whole_box_and_for_nothing_else(write:
         ({}, True),
         ({"uid": 0}, False),
         ({"cgroup": "hybrid"}, False),
+        ({"is_login": False}, False),
         ({"hierarchies": (Hierarchy(0, "/c"),)}, True),
         ({"hierarchies": (Hierarchy(0, "/c", ("pids",)),)}, False),
     ],
 )
-def test_only_an_ordinary_user_without_controllers_on_v2_is_bare(change: dict[str, object], wanted: bool) -> None:
+def test_only_a_login_of_an_ordinary_user_without_controllers_on_v2_is_bare(change: dict[str, object], wanted: bool) -> None:
     assert is_bare(replace(bare(), **change)) == wanted  # type: ignore[arg-type]
 
 

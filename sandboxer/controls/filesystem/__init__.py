@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandboxer.controls.filesystem import proc
+from sandboxer.controls.filesystem import groups, proc
 from sandboxer.controls.filesystem.fields import FIELDS
 from sandboxer.controls.filesystem.lower import NAME, lower_filesystem
 from sandboxer.controls.filesystem.overlay import kept_directories
@@ -36,8 +36,11 @@ def settings(policy: Policy) -> Settings:
 
 
 def traits(settings: object) -> frozenset[Trait]:
-    """Whether there is a /proc inside."""
-    return frozenset() if own(Settings, settings).proc.value == "none" else frozenset({Trait.FRESH_PROC})
+    """Whether there is a /proc inside, and whether control groups are shown there or even the job's to make."""
+    said = own(Settings, settings)
+    found = set[Trait]() if said.proc.value == "none" else {Trait.FRESH_PROC}
+    found |= set[Trait]() if said.cgroup.value == "none" else {Trait.SHOWS_GROUPS}
+    return frozenset(found | ({Trait.OWNS_GROUPS} if said.cgroup.value == "delegate" else set()))
 
 
 def mentions(settings: object) -> frozenset[str]:
@@ -80,7 +83,8 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
                 said.overlay[0].place,
             )
         )
-    return tuple(lacks)
+    lack = groups.lack(said.cgroup.value, host, said.cgroup.place)
+    return tuple([*lacks, lack] if lack else lacks)
 
 
 def lower(settings: object, scene: Scene) -> Lowered:

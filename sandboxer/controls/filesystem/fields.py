@@ -18,6 +18,7 @@ DEFAULT_ROOT_BYTES = MIB
 MAX_FILE_BYTES = 64 * 1024
 ACCESS = ("read", "write", "execute")
 PROC = ("none", "processes", "fresh")
+CGROUP = ("none", "read", "delegate")
 CHANGES = ("discard", "keep")
 
 
@@ -321,6 +322,15 @@ FIELDS: tuple[Field, ...] = (
         "/proc of the box's own processes: none, processes (nothing but them), fresh (with cpuinfo, meminfo and so on, masked)",
         default="none",
         scale=PROC,
+    ),
+    Field(
+        "cgroup",
+        Merge.WIDEST,
+        {"type": "string", "allowed": list(CGROUP)},
+        parse.one(parse.name_in(CGROUP, "way to show control groups")),
+        "/sys/fs/cgroup with the box's own control groups: none, read, or delegate (v2 alone: the job may make groups below)",
+        default="none",
+        scale=CGROUP,
     ),
     _denies("proc_mask", "paths below /proc that are covered, besides the built-in ones", read_proc_path),
     _denies("proc_read_only", "paths below /proc that are read-only, besides the built-in ones", read_proc_path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandboxer.abi.mount import MountAttr
-from sandboxer.controls.filesystem import overlay, ownership, proc
+from sandboxer.controls.filesystem import groups, overlay, ownership, proc
 from sandboxer.controls.filesystem.fields import MadeFile
 from sandboxer.controls.filesystem.layout import lay_out
 from sandboxer.controls.filesystem.pieces import Bind, Cover, Fill, Freeze, Ids, Layout, NewFile, NewLink, Piece
@@ -155,13 +155,24 @@ class _Lowering:
                 self.settings, self.host, hidden_file=HIDDEN_FILE, hidden_directory=HIDDEN_DIRECTORY
             ):
                 self.mount_step(op, place)
+        shown_groups = self.place_groups()
         self.step(SetMountAttributes(Text("/"), U64(SEALED), U64(0), U32(0)), Stage.SEAL, _OURS)
         self.step(PivotRoot(), Stage.PIVOT, _OURS)
         self.step(SetWorkingDirectory(Text(layout.working_directory)), Stage.PLACE, self.settings.working_directory.place)
         self.take_sources()
         self.report(layout)
         shown = find_shown(layout, self.host, has_proc=self.has_proc)
-        return Lowered(tuple(self.steps), tuple(self.lines), shown=shown)
+        return Lowered(tuple(self.steps), tuple(self.lines), shown=(*shown, *shown_groups.shown), groups=shown_groups.wants)
+
+    def place_groups(self) -> groups.Groups:
+        """The box's own control groups."""
+        said = self.settings.cgroup
+        found = groups.lower_groups(said.value, self.host, outside=self.outside, place=said.place)
+        for op in found.before:
+            self.step(op, Stage.PREPARE, said.place)
+        for op in found.mounts:
+            self.mount_step(op, said.place)
+        return found
 
     def possible(self, piece: Piece) -> Piece:
         """The piece as this host can give it."""

@@ -47,6 +47,7 @@ class Settings:
     files: tuple[Placed[MadeFile], ...] = ()
     symlinks: tuple[Placed[Link], ...] = ()
     proc: Placed[str] = Placed("none", built_in("filesystem.proc"))
+    cgroup: Placed[str] = Placed("none", built_in("filesystem.cgroup"))
     proc_mask: tuple[Placed[str], ...] = ()
     proc_read_only: tuple[Placed[str], ...] = ()
     working_directory: Placed[str] = Placed("/", built_in("filesystem.working_directory"))
@@ -144,6 +145,7 @@ def understand(section: Section, *, home: str) -> Settings:
 
     strict = Settings()
     proc = section.one("proc")
+    cgroup = section.one("cgroup")
     start = section.one("working_directory")
     root = section.one("root_size")
     settings = Settings(
@@ -158,6 +160,7 @@ def understand(section: Section, *, home: str) -> Settings:
         files=_homed(_all(section, "files", MadeFile), home, "path"),
         symlinks=_homed(_all(section, "symlinks", Link), home, "path"),
         proc=Placed(str(proc.value), proc.place) if proc else strict.proc,
+        cgroup=Placed(str(cgroup.value), cgroup.place) if cgroup else strict.cgroup,
         proc_mask=texts("proc_mask"),
         proc_read_only=texts("proc_read_only"),
         working_directory=Placed(at_home(str(start.value), home), start.place) if start else strict.working_directory,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandboxer.controls.filesystem.fields import ACCESS, PROC
+from sandboxer.controls.filesystem.fields import ACCESS, CGROUP, PROC
 from sandboxer.controls.filesystem.settings import Placed, Settings
 from sandboxer.controls.paths import covers, moved
 from sandboxer.controls.said import comma
@@ -16,6 +16,10 @@ _PROC = {
     "none": "There is no /proc.",
     "processes": "/proc shows the box's own processes and nothing else.",
     "fresh": "/proc shows the box's own processes; what tells of the host's hardware and kernel memory is covered.",
+}
+_CGROUP = {
+    "read": "/sys/fs/cgroup shows the box's own control groups, read-only.",
+    "delegate": "/sys/fs/cgroup is the box's own control group; it may make groups below, within its limits.",
 }
 
 
@@ -37,6 +41,7 @@ def sentences(settings: Settings) -> tuple[str, ...]:
     if settings.hide:
         found.append(f"Hidden whatever is granted: {comma([item.value for item in settings.hide])}.")
     found.append(_PROC[settings.proc.value])
+    found += [_CGROUP[settings.cgroup.value]] if settings.cgroup.value in _CGROUP else []
     if settings.proc_mask or settings.proc_read_only:
         covered, frozen = (comma([item.value for item in items]) for items in (settings.proc_mask, settings.proc_read_only))
         found.append(f"Below /proc, covered besides: {covered}; read-only besides: {frozen}.")
@@ -103,6 +108,8 @@ def widens_settings(old: Settings, new: Settings) -> tuple[str, ...]:
     found += [f"has {item}" for item in _new_items(old.files, new.files) + _new_items(old.symlinks, new.symlinks)]
     if PROC.index(new.proc.value) > PROC.index(old.proc.value):
         found.append(f"has a /proc ({new.proc.value})")
+    if CGROUP.index(new.cgroup.value) > CGROUP.index(old.cgroup.value):
+        found.append(f"has a /sys/fs/cgroup ({new.cgroup.value})")
     for name, before, after in (("covered", old.proc_mask, new.proc_mask), ("read-only", old.proc_read_only, new.proc_read_only)):
         if new.proc.value == "fresh":
             found += [f"{item} is no longer {name}" for item in _new_items(after, before)]

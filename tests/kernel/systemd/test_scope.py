@@ -114,6 +114,8 @@ def test_name_of_a_scope_makes_no_other_plan_and_all_else_does() -> None:
     one, other = (stamp._groups(lines.format(name, "front")) for name in ("0123456789abcdef", "fedcba9876543210"))
     assert one == other
     assert is_own_scope("/user.slice/app.slice/sandboxer-0123456789abcdef.scope/front")
-    for text in (lines.format("1/2", "front"), lines.format("1", "front/below"), "0::/user.slice/session-1.scope\n"):
+    for text in (lines.format("1/2", "front"), lines.format("1", "front/below"), "0::/user.slice/session-1.scope/below\n"):
         assert stamp._groups(text) == text
-    assert stamp._groups(lines.format("1", "front").replace("user", "root")) != stamp._groups(lines.format("1", "front"))
+    logins = (stamp._groups(f"0::/user-{uid}.slice/session-{name}.scope\n") for uid, name in ((7, "1"), (7, "c2"), (8, "1")))
+    first, second, of_another = logins
+    assert first == second != of_another

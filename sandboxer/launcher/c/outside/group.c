@@ -1,6 +1,7 @@
 /* The ops of the box's control groups: made, limited, entered by the child at its birth, read and removed when the box is gone.
  *
  * cgroups(7). Its name is this process and this moment: a plan is kept and run many times, also side by side. */
+#include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 
 #define OURS "sandboxer"
 #define ENTRIES_BYTES 2048
+#define LEVELS_MAX 16
 
 /* include/uapi/linux/bpf.h */
 #define K_BPF_PROG_LOAD 5
@@ -44,6 +46,7 @@ struct attach_request {
 void begin_groups(struct box *box) {
     for (int i = 0; i < GROUPS; i++) box->groups[i] = (struct group){-1, -1, -1};
     for (int i = 0; i < COUNTERS; i++) box->counters[i] = COUNTER_UNKNOWN;
+    box->birth_fd = -1;
 }
 
 /* The child keeps what it enters its groups by, and nothing else of them. */
@@ -52,6 +55,7 @@ void leave_groups_outside(struct box *box) {
         if (box->groups[i].all_fd >= 0) k_close(box->groups[i].all_fd);
         if (box->groups[i].fd >= 0) k_close(box->groups[i].fd);
     }
+    if (box->birth_fd >= 0 && box->birth_fd != box->groups[0].fd) k_close(box->birth_fd);
 }
 
 static int open_directory(int dir, const char *path, uint64_t resolve) {
@@ -146,9 +150,27 @@ static bool is_left(const struct box *box, const char *name) {
     return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
 }
 
+/* Remove a group and those that the job made below it; it is gone, so nobody makes more. The plan bounds how deep they are. */
+static int remove_tree(int dir, const char *name, uint32_t levels) {
+    _Alignas(struct entry) char entries[ENTRIES_BYTES];
+    int error = failed(SYS3(SYS_unlinkat, dir, name, K_AT_REMOVEDIR));
+    int fd = error == EBUSY && levels ? open_directory(dir, name, 0) : -1;
+    if (fd < 0) return error;
+    long size;
+    while ((size = SYS3(SYS_getdents64, fd, entries, sizeof entries)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const void *)(entries + at);
+            at += entry->size;
+            if (entry->kind == DT_DIR && entry->name[0] != '.') remove_tree(fd, entry->name, levels - 1);
+        }
+    }
+    k_close(fd);
+    return failed(SYS3(SYS_unlinkat, dir, name, K_AT_REMOVEDIR));
+}
+
 /* Remove a group of a killed launcher. Without a pid namespace something of its box may live: it is killed, where v2 can do that. */
 static void remove_left(int all_fd, const char *name) {
-    if (!failed(SYS3(SYS_unlinkat, all_fd, name, K_AT_REMOVEDIR))) return;
+    if (!remove_tree(all_fd, name, LEVELS_MAX)) return;
     int fd = open_directory(all_fd, name, 0);
     if (fd < 0) return;
     write_file_at(fd, "cgroup.kill", "1");
@@ -235,7 +257,30 @@ int op_make_group(struct box *box, struct cursor *c) {
     if (!error) error = hand_down_all(base, group->all_fd, inherited);
     k_close(base);
     if (!error) error = make_group(box, group, *controller);
-    return error ? error : hand_down_all(group->all_fd, group->fd, inherited);
+    if (!error) error = hand_down_all(group->all_fd, group->fd, inherited);
+    if (!error && !number) box->birth_fd = group->fd;
+    return error;
+}
+
+/* Make a group below the box's v2 group that belongs to the job, as systemd does it: the directory, and what moves processes and
+ * passes controllers on. Fields: uid, gid, what to pass on to it. cgroup-v2.rst, "Delegation". */
+int op_delegate_group(struct box *box, struct cursor *c) {
+    static const char *const THEIRS[] = {"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"};
+    uint32_t uid = take_u32(c);
+    uint32_t gid = take_u32(c);
+    struct texts controllers = take_texts(c);
+    int group = box->groups[0].fd;
+    if (!taken_all(c)) return EBADMSG;
+    if (group < 0) return EBADF;
+    int error = enable(group, controllers);
+    if (!error) error = make_directory_at(group, "job", 0755);
+    if (error) return error;
+    int fd = open_directory(group, "job", 0);
+    if (fd < 0) return -fd;
+    box->birth_fd = fd;
+    for (size_t i = 0; i < sizeof THEIRS / sizeof *THEIRS && !error; i++)
+        error = failed(SYS5(SYS_fchownat, fd, THEIRS[i], uid, gid, *THEIRS[i] ? AT_SYMLINK_NOFOLLOW : K_AT_EMPTY_PATH));
+    return error;
 }
 
 /* Write a file of a group: a limit. Fields: group, name, text. cgroups(7). */
@@ -338,7 +383,7 @@ int op_remove_groups(struct box *box, struct cursor *c) {
     for (int i = 0; i < GROUPS; i++) {
         const struct group *group = &box->groups[i];
         if (group->all_fd < 0) continue;
-        int error = failed(SYS3(SYS_unlinkat, group->all_fd, name_group(box, name, sizeof name), K_AT_REMOVEDIR));
+        int error = remove_tree(group->all_fd, name_group(box, name, sizeof name), LEVELS_MAX);
         if (error == ENOENT && group->fd < 0) error = 0;
         if (!first) first = error;
         sweep(box, group->all_fd);

@@ -36,7 +36,7 @@ int op_start(struct box *box, struct cursor *c) {
     box->line_fd = line[0];
     box->life_fd = life[1];
     box->start_ns = box_now(box);
-    long child = k_fork_into(box->groups[0].fd, flags, &box->child_fd);
+    long child = k_fork_into(box->birth_fd, flags, &box->child_fd);
     if (child == 0) enter_inside(box, line[1], life[0]);
     k_close(line[1]);
     k_close(life[0]);
