@@ -17,13 +17,11 @@ EXPLAIN_BENCH_FLAGS ?=
 LOAD_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
 VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
-VM_KERNELS ?= stable newest
-VM_TESTS ?= tests/vm/suite tests/live/test_devices.py
-VM_AUDIT_TESTS ?= tests/vm/audit
+VM_ROUNDS ?=
 BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-vm test-vm-packages lint format bench fuzz docs clean distclean
+.PHONY: setup demo test test-vm test-vm-whole test-vm-packages lint format bench fuzz docs clean distclean
 
 setup:
 	@+scripts/setup
@@ -35,20 +33,16 @@ test: setup
 	@scripts/setup $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
 
-# As root, then as the ordinary user, on each kernel; and as root where refusals of Landlock are recorded.
-# `make -j2 test-vm` has both kernels run at once.
-test-vm: $(addprefix test-vm-,$(VM_KERNELS)) $(if $(filter newest,$(VM_KERNELS)),test-vm-audit)
+# The gate's selection: both kernels, root and the ordinary user, and the machines with AppArmor and SELinux. VM_ROUNDS names some.
+test-vm: test-vm-packages
+	@$(BIN)/python -m tests.vm rounds $(VM_ROUNDS)
+
+# Every live test and every attempt, for hours.
+test-vm-whole: test-vm-packages
+	@$(BIN)/python -m tests.vm rounds --whole $(VM_ROUNDS)
 
 test-vm-packages: setup
 	@scripts/setup $(VM_PACKAGES)
-
-test-vm-%: test-vm-packages
-	@status=0; for user in "" --user; do \
-		$(BIN)/python -m tests.vm test --kernel $* $$user -- $(VM_TESTS) $(PYTEST_FLAGS) || status=1; \
-	done; exit $$status
-
-test-vm-audit: test-vm-packages
-	@$(BIN)/python -m tests.vm test --kernel newest --audit -- $(VM_AUDIT_TESTS) $(PYTEST_FLAGS)
 
 lint: setup
 	@status=0; for tool in "ruff check ." "ruff format --check ." mypy; do \

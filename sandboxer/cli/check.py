@@ -14,12 +14,12 @@ from sandboxer.cli.options import Given, Option, visible
 from sandboxer.compile.search import caller_of_process, list_profiles
 from sandboxer.errors import Problem, SandboxerError
 from sandboxer.kernel.ability import Ability, State, find_abilities
-from sandboxer.kernel.probe import probe
 from sandboxer.model.host import Host
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line, Status
 from sandboxer.run.prepare import host_for, make_plan, resolve_request
 from sandboxer.run.request import Request
+from sandboxer.run.scoped import ask_for_scope, probe_in_scope
 
 NAME = "check"
 SUMMARY = "Say what this machine can do, and what each profile would lose here"
@@ -79,11 +79,11 @@ class Verdict:
 def run(given: Given) -> int:
     """Probe, judge the profiles, print; the exit status."""
     names = given.words or [item.name for item in list_profiles(caller_of_process()) if not item.shadowed]
+    host = probe_in_scope(ask_for_scope)  # as `exec` does it: what is judged and proven is what it gets
     if given.has("--prove"):
         from sandboxer.cli.tables.proof import run_proofs  # it draws on this module
 
         return run_proofs(names, Paper.of_stdout(), as_json=given.has("--json"))
-    host = probe()
     verdicts = [judge(name, host) for name in dict.fromkeys(names)]
     abilities = find_abilities(host)
     if given.has("--json"):

@@ -128,11 +128,18 @@ def run_request(request: Request, argv: list[str], telling: Telling, *, is_cache
     environment = dict(os.environb)
     cache = open_cache(environment, is_wanted=is_cached)
     key, entry = find_entry(request, environment, cache)
+    problem = ""
+    if entry is not None and not entry.plan:  # a note: this request wants a control group that has to be asked for
+        from sandboxer.run.scoped import ask_for_scope
+
+        problem = ask_for_scope()
+        key, entry = find_entry(request, environment, cache) if not problem else (key, None)
     if entry is None:
         from sandboxer.kernel.prctl import harden_supervisor
         from sandboxer.run.prepare import prepare
+        from sandboxer.run.scoped import ask_for_scope
 
-        entry = prepare(request, key, cache)
+        entry = prepare(request, key, cache, ask=(lambda: problem) if problem else ask_for_scope)
         harden_supervisor()
     return run_entry(request, argv, telling, entry, environment)
 

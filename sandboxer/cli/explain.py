@@ -25,11 +25,11 @@ def run(given: Given) -> int:
     request = read_profile_request(given, NAME)
     from sandboxer.compile.show import explain_plan, explain_policy, plan_data
     from sandboxer.controls import ROOMS
-    from sandboxer.kernel.probe import probe
     from sandboxer.run.prepare import host_for, make_plan, resolve_request
+    from sandboxer.run.scoped import ask_for_scope, probe_in_scope
 
     policy = resolve_request(request).policy
-    host = host_for(policy, probe())
+    host = host_for(policy, probe_in_scope(ask_for_scope))
     if given.has(BPF.flag):
         return _print_filters(given, policy, host)
     plan = make_plan(request, policy, host)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sandboxer.cli.exec import run_entry
 from sandboxer.kernel.prctl import harden_supervisor
 from sandboxer.learn.explained import open_explained
+from sandboxer.run.scoped import ask_for_scope
 
 if TYPE_CHECKING:
     from sandboxer.cli.exec import Telling
@@ -16,6 +17,6 @@ if TYPE_CHECKING:
 
 def run_watched(request: Request, argv: list[str], telling: Telling) -> int:
     """Compile, start, watch, tell. Raises: SandboxerError, OSError, RequestError, SealError."""
-    with open_explained(request) as explained:
+    with open_explained(request, ask=ask_for_scope) as explained:
         harden_supervisor()
         return run_entry(request, argv, telling, explained.entry, dict(os.environb), explained)

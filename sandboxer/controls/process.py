@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sandboxer.abi.namespaces import MAX_HOST_NAME
 from sandboxer.abi.signals import Signal
 from sandboxer.controls import parse
-from sandboxer.controls.room import Lack, Lowered, Scene, Scope
+from sandboxer.controls.room import Lack, Lowered, Scene, Scope, Want
 from sandboxer.controls.said import choice, comma, flag, number, numbers, own, places_of
 from sandboxer.model.host import Host
 from sandboxer.model.node import Node
@@ -18,6 +18,7 @@ from sandboxer.model.op import (
     BecomeInit,
     BecomeSubreaper,
     CloseFds,
+    KillByGroup,
     NewKeyring,
     NewSession,
     Op,
@@ -44,6 +45,8 @@ STACKED = False
 DEFAULT_UMASK = 0o022
 DEFAULT_HOSTNAME = "sandbox"
 MAX_FD = 1023
+KILLS_GROUPS = (5, 14)
+"""From this kernel on v2 groups have `cgroup.kill`. Source: kernel/cgroup/cgroup.c, commit 661ee6280931."""
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 
@@ -168,10 +171,23 @@ def _has_pid(scene: Scene) -> bool:
     return Trait.NEW_PID_NAMESPACE in scene.traits and "pid" in host.namespaces and can_make
 
 
+def find_roster(host: Host) -> tuple[Want, KillByGroup] | None:
+    """The control group that tells what belongs to a box, and how all of it is killed; None: there is none.
+
+    What v2 has frozen starts nothing more, and can be killed all the same. cgroup-v2.rst, cgroup.freeze.
+    """
+    if any(tree.is_v2 for tree in host.hierarchies):
+        file, text = ("cgroup.kill", "1") if host.kernel >= KILLS_GROUPS else ("cgroup.freeze", "1")
+        return Want(0), KillByGroup(U32(0), Text(file), Text(text))
+    tree = host.hierarchy_of("pids")
+    return (Want(tree.group, "pids"), KillByGroup(U32(tree.group), Text("pids.max"), Text("0"))) if tree else None
+
+
 def lower(settings: object, scene: Scene) -> Lowered:
     """The process's attributes, each at its time."""
     mine = own(Settings, settings)
     has_terminal = Trait.HAS_TERMINAL in scene.traits
+    roster = None if _has_pid(scene) else find_roster(scene.host)
     rows: list[tuple[bool, Op, Stage, str]] = [
         (not _has_pid(scene), BecomeSubreaper(), Stage.PREPARE, "init"),
         (True, SetParentDeathSignal(U32(Signal.SIGKILL)), Stage.SESSION, ""),
@@ -189,8 +205,9 @@ def lower(settings: object, scene: Scene) -> Lowered:
         (mine.has_init, BecomeInit(), Stage.INIT, "init"),
         (has_terminal, OpenTerminal(), Stage.TERMINAL, ""),
     ]
+    rows += [(True, roster[1], Stage.PREPARE, "init")] if roster else []
     steps = tuple(Step(op, stage, NAME, mine.places.get(name)) for wanted, op, stage, name in rows if wanted)
-    return Lowered(steps, _lines(mine, scene))
+    return Lowered(steps, _lines(mine, scene), groups=(roster[0],) if roster else ())
 
 
 def _lines(mine: Settings, scene: Scene) -> tuple[Line, ...]:
@@ -211,6 +228,9 @@ def _lines(mine: Settings, scene: Scene) -> tuple[Line, ...]:
             "no_new_privs", "execve gives no rights" if mine.has_no_new_privs else "execve may give rights, as the profile says"
         ),
     ]
+    if not _has_pid(scene):
+        by = "all of its control group" if find_roster(scene.host) else "one by one, for it has no control group"
+        lines.append(line("init", f"what the command leaves is killed when it ends: {by}"))
     if Trait.NEW_UTS_NAMESPACE in scene.traits and not _has_uts(scene):
         lost = f"the host's name is seen, not {mine.hostname}"
         why = "there is no uts namespace for the box"

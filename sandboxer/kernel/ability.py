@@ -48,7 +48,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         _system_calls(host),
         _landlock(host),
         *_landlock_records(host),
-        Ability("control groups", State.NOTE, _cgroup_words(host)),
+        _control_groups(host),
         _device_programs(host),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
@@ -175,8 +175,14 @@ def _device_programs(host: Host) -> Ability:
     return Ability(name, State.NO, "cannot be attached; the mounts alone hold devices", host.device_program_problem)
 
 
-def _cgroup_words(host: Host) -> str:
+def _control_groups(host: Host) -> Ability:
+    name = "control groups"
     if host.cgroup == "none":
-        return "not mounted"
+        return Ability(name, State.NOTE, "not mounted")
     controllers = sorted({name for tree in host.hierarchies for name in tree.controllers})
-    return f"{host.cgroup}; boxes can have: {' '.join(controllers) or 'no controllers'}"
+    says = f"{host.cgroup}; boxes can have: {' '.join(controllers) or 'no controllers'}"
+    if host.has_scope:
+        says += "; in a scope that the user's systemd makes for each run"
+    why = "" if controllers else host.controller_problems.get("memory", "")
+    mend = "systemd-run --user --scope -p Delegate=yes sandboxer exec ..." if why and host.cgroup == "v2" and host.uid else ""
+    return Ability(name, State.NOTE, says, why, mend)

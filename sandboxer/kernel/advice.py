@@ -498,6 +498,7 @@ ADVICE: Mapping[str, Rows] = {
         "EACCES": ("the kernel does not let the child into the group", _CHECK),
         "EPERM": ("the kernel does not let the child into the group", _CHECK),
     },
+    "kill_by_group": {"EBADF": ("the plan names a control group that it does not make", _OURS)},
     "arm_cpu_clock": {"EINVAL": ("the limit is none, or longer than can be counted", "a shorter limit")},
     "limit_output": {"EMFILE": ("this process has no descriptor left", "raise `ulimit -n`")},
     "read_counter": {"EBADMSG": ("the plan names a counter or a group that there is not", _OURS)},

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sandboxer.abi.errnos import Errno
-from sandboxer.kernel.proc import Mount, find_text
+from sandboxer.kernel.proc import Mount, find_text, parse_mountinfo
 from sandboxer.kernel.trial import NOT_TRIED, Trial
 from sandboxer.model.host import Hierarchy
 
+PREFIX, SUFFIX, FRONT = "sandboxer-", ".scope", "front"
+"""The name of such a scope, and of the group below it. stamp.py knows them too: the name is new each time."""
 PLAIN = "domain"
 GROUPS = 16
 V2 = ""
@@ -28,10 +30,14 @@ CONTROLLERS = V2_CONTROLLERS | {"cpuacct", "blkio", "devices"}
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """hierarchies: those where a group can be made. problems: why a controller cannot be had; V2: why the v2 tree cannot."""
+    """hierarchies: those where a group can be made. problems: why a controller cannot be had; V2: why the v2 tree cannot.
+
+    is_scope: the caller's group is that of a scope which its systemd made for it (systemd/scope.py).
+    """
 
     hierarchies: tuple[Hierarchy, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
+    is_scope: bool = False
 
 
 def find_groups(mounts: tuple[Mount, ...]) -> Groups:
@@ -50,7 +56,15 @@ def find_groups(mounts: tuple[Mount, ...]) -> Groups:
     if problem:
         problems |= dict.fromkeys(V2_CONTROLLERS - {name for names, _ in rows for name in names}, problem)
         problems |= {} if tree else {V2: problem}
-    return Groups(tuple(sorted(trees, key=lambda tree: tree.group)), problems)
+    is_scope = any(names == (V2,) and is_own_scope(path) for names, path in lines)
+    return Groups(tuple(sorted(trees, key=lambda tree: tree.group)), problems, is_scope)
+
+
+def is_own_scope(path: str) -> bool:
+    """Whether a group is the one into which a process goes that has asked its systemd for a scope."""
+    above, _, name = path.rpartition("/")
+    scope = above.rpartition("/")[2]
+    return name == FRONT and scope.startswith(PREFIX) and scope.endswith(SUFFIX)
 
 
 def parse_groups(text: str) -> list[tuple[tuple[str, ...], str]]:
@@ -62,6 +76,14 @@ def parse_groups(text: str) -> list[tuple[tuple[str, ...], str]]:
         if path.startswith("/"):
             found.append((tuple(controllers.split(",")), path))
     return found
+
+
+def find_own_group() -> str:
+    """The directory of this process's group in the v2 tree; empty where none is mounted that shows it."""
+    mount = _mount_of((V2,), parse_mountinfo(find_text("/proc/self/mountinfo") or ""))
+    lines = parse_groups(find_text("/proc/self/cgroup") or "")
+    path = next((path for names, path in lines if names == (V2,)), "")
+    return _directory(mount, path) if mount and path else ""
 
 
 def _mount_of(controllers: tuple[str, ...], mounts: tuple[Mount, ...]) -> Mount | None:

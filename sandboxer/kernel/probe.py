@@ -109,6 +109,7 @@ def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:
         cgroup=cgroup_layout(mounts),
         hierarchies=groups.hierarchies,
         controller_problems=groups.problems,
+        has_scope=groups.is_scope,
         has_swap=os.path.exists("/proc/swaps"),
         disks=find_disks(),
         processors=sum(1 << number for number in os.sched_getaffinity(0)),

@@ -21,7 +21,6 @@ HOST_FILES = (
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
     "/proc/self/attr/current",
     "/proc/self/limits",
-    "/proc/self/cgroup",
 )
 HOST_PATHS = ("/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap")
 HOST_LINKS = ("/proc/self/ns/user", "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/root")
@@ -65,10 +64,18 @@ def host_key(environment: dict[str, str] | None = None) -> str:
         _status(),
     ]
     parts += [_text(path) for path in HOST_FILES]
+    parts.append(_groups(_text("/proc/self/cgroup")))
     parts += [_link(path) for path in HOST_LINKS]
     parts += [stamp(path) for path in HOST_PATHS]
     parts += [_names(path) for path in HOST_LISTS]
     return "\n".join(parts)
+
+
+def _groups(text: str) -> str:
+    """The groups of the caller, without the name of a scope that was made for this run: kernel/systemd/scope.py."""
+    above, found, rest = text.partition("/sandboxer-")
+    name, end, below = rest.partition(".scope/front\n")
+    return f"{above}{found}{end}{below}" if end and name.isalnum() else text
 
 
 def _followed(path: str) -> str:

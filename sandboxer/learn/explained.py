@@ -20,6 +20,7 @@ from sandboxer.model.result import LandlockDenial, LandlockDenials, Result
 from sandboxer.run.hearing.hearing import UnheardError, open_hearing
 from sandboxer.run.prepare import Compiled, compile_request
 from sandboxer.run.request import Request
+from sandboxer.run.scoped import Ask
 from sandboxer.run.start import run_entry
 from sandboxer.run.watch import Watch, open_watch
 
@@ -64,9 +65,12 @@ def has_walls(plan: Plan) -> bool:
 
 
 @contextmanager
-def open_explained(request: Request) -> Iterator[Explained]:
-    """Compile a request whose `is_watched` is set, and watch over the run of it. Raises: ProfileError, HostError."""
-    compiled = compile_request(request)
+def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Explained]:
+    """Compile a request whose `is_watched` is set, and watch over the run of it. ask: as in `compile_request`.
+
+    Raises: ProfileError, HostError.
+    """
+    compiled = compile_request(request, ask=ask)
     scene = make_scene(compiled.policy, compiled.host)
     settings = seccomp.settings(compiled.policy).at(seccomp.situation(scene))
     with ExitStack() as opened:

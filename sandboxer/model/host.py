@@ -83,8 +83,9 @@ class Host:
     command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. audit_problem: why the caller
     cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
     kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box can
-    get a control group; controller_problems: why not with a controller. device_program_problem: why a group can have no device
-    program; empty: it can. has_swap: the kernel can swap at all. processors: those that the caller can run on, a bit for each.
+    get a control group; controller_problems: why not with a controller. has_scope: the caller's group is a scope that its
+    systemd was asked for. device_program_problem: why a group can have no device program; empty: it can. has_swap: the kernel
+    can swap at all. processors: those that the caller can run on, a bit for each.
     io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its block
     devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
     missing_calls: system calls that the launcher uses and this kernel lacks.
@@ -126,6 +127,7 @@ class Host:
     cgroup: str = "none"
     hierarchies: tuple[Hierarchy, ...] = ()
     controller_problems: Mapping[str, str] = field(default_factory=dict)
+    has_scope: bool = False
     has_swap: bool = True
     processors: int = 0xFF
     io_weights: str = ""

@@ -656,6 +656,21 @@ class WriteGroup(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class KillByGroup(Op):
+    """At the end kill all processes in a control group of the box: for one without a pid namespace. cgroups(7).
+
+    file, text: what is written ahead of that, so that nothing escapes: it kills the whole group at once, or keeps it from
+    starting more.
+    """
+
+    TAG: ClassVar[int] = 75
+    WORDS: ClassVar[str] = "at the end kill whatever is in its control group (by {op.file})"
+    group: U32
+    file: Text
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
 class AllowDevices(Op):
     """Attach a device program to the box's v2 group: an array of struct bpf_insn. bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE."""
 
@@ -726,5 +741,5 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup,
 )  # fmt: skip

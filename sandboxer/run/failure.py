@@ -92,5 +92,7 @@ def launcher_lost(what: str, status: int, about: About) -> InternalError:
         # No pid 1 takes them along, and whom they belonged to died with the launcher.
         lost = "the launcher was lost, and the command with it"
         left = "; the box shares the host's process ids, so processes that the command had started may be left"
+        if any(step.op == "KillByGroup" and "cgroup.kill" in step.words for step in about.before):
+            left += " until the next run, which kills what is in its control group"
     why = f"{what}; {how}{left}"
     return InternalError(Problem(lost, why=why, attempt="see `dmesg`; if nobody killed it, report this"))

@@ -26,6 +26,8 @@ from sandboxer.model.policy import Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
+from sandboxer.run.scoped import Ask, can_be_asked, scope_inputs, told_problem, wants_scope
+from sandboxer.run.warm import request_key
 
 KINDS = {
     "--read": Widens.READ,
@@ -39,41 +41,62 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A request that was compiled. files: what was read for it. host: with the facts of every path that it depends on."""
+    """A request that was compiled. files: what was read for it. host: with the facts of every path that it depends on.
+
+    has_moved: this process is in another control group than before. is_passing: what was found out can be another the next time.
+    """
 
     entry: Entry
     plan: Plan
     policy: Policy
     files: tuple[str, ...]
     host: Host
+    has_moved: bool = False
+    is_passing: bool = False
 
 
-def prepare(request: Request, key: str, cache: PlanCache) -> Entry:
+def prepare(request: Request, key: str, cache: PlanCache, *, ask: Ask | None = None) -> Entry:
     """Compile a request, and keep the plan under its key where there is a cache.
 
+    ask: as in `compile_request`. What is kept under the key of before the move is a note, an entry without a plan: move first.
     Raises: ProfileError, HostError.
     """
     begun_ns = time.time_ns()
     cache.make()  # ahead of the job: where it lies in a writable project, one that is missing could be made by the job
-    made = compile_request(request)
+    made = compile_request(request, ask=ask)
     # The stamps are younger than the facts: what changed between the two would go unseen for as long as the plan is kept.
     is_sure = is_settled(made.files, begun_ns) and host_for(made.policy, made.host).paths == made.host.paths
-    if key and is_sure and Trait.NEW_PID_NAMESPACE in made.policy.traits:
-        cache.save(key, made.entry)  # a job that sees our process wants a hardened supervisor, which only the cold start is
+    # A job that sees our process wants a hardened supervisor, which only the cold start is.
+    if key and is_sure and not made.is_passing and Trait.NEW_PID_NAMESPACE in made.policy.traits:
+        if made.has_moved:
+            cache.save(key, Entry(b"", inputs=made.entry.inputs, valid_until=made.entry.valid_until))
+            key = request_key(request, dict(os.environb))
+        cache.save(key, made.entry)
     return made.entry
 
 
-def compile_request(request: Request) -> Compiled:
-    """Compile a request for this caller and this machine. Raises: ProfileError, HostError."""
+def compile_request(request: Request, *, ask: Ask | None = None) -> Compiled:
+    """Compile a request for this caller and this machine.
+
+    ask: how this process comes into a control group of its own, if it may be moved. Raises: ProfileError, HostError.
+    """
     caller = caller_of_process()
     resolved = resolve_request(request, caller)
     host = host_for(resolved.policy, probe())
     check_directory_stayed(caller.cwd, host)
+    is_scope_wanted = wants_scope(resolved.policy, host)
+    problem = ask() if ask and is_scope_wanted else ""
+    has_moved = bool(ask) and is_scope_wanted and not problem
+    if has_moved:
+        host = host_for(resolved.policy, probe())
+    elif problem:
+        host = told_problem(host, problem)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
     files = tuple(looked.path for looked in resolved.trail)
-    entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources()))
-    return Compiled(entry, plan, resolved.policy, files, host)
+    scope = scope_inputs() if is_scope_wanted else ()
+    entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources(), *scope))
+    return Compiled(entry, plan, resolved.policy, files, host, has_moved, is_passing=bool(problem) and can_be_asked())
 
 
 def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:

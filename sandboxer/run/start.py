@@ -39,7 +39,7 @@ def run_captured(
     """
     environment = dict(os.environb)
     cache = open_cache(environment, is_wanted=is_cached)
-    key, found = find_entry(request, environment, cache)
+    key, found = find_entry(request, environment, cache, stays=True)
     entry = found or prepare(request, key, cache)
     return run_entry(request, entry, argv, stdin=stdin, max_output_bytes=max_output_bytes)
 

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = "1"
-SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME")
-"""Variables that decide where profiles are looked for, or that a profile can name."""
+SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME", b"XDG_RUNTIME_DIR")
+"""Variables that decide where profiles and the user's systemd are looked for, or that a profile can name."""
 
 
-def request_key(request: Request, environment: dict[bytes, bytes]) -> str:
-    """The name of the plan that this request has, here and now."""
+def request_key(request: Request, environment: dict[bytes, bytes], *, stays: bool = False) -> str:
+    """The name of the plan that this request has, here and now. stays: this process is not ours to move into another group."""
     places = [os.fsdecode(environment.get(name, b"")) for name in SEARCHED]
-    return entry_key((FORMAT, __version__, stamp(launcher_path()), sys.prefix, host_key(), *places, *request.key_parts()))
+    own = (FORMAT, __version__, stamp(launcher_path()), sys.prefix, host_key(), "stays" if stays else "")
+    return entry_key((*own, *places, *request.key_parts()))
 
 
 def open_cache(environment: dict[bytes, bytes], *, is_wanted: bool = True) -> PlanCache:
@@ -32,9 +33,11 @@ def open_cache(environment: dict[bytes, bytes], *, is_wanted: bool = True) -> Pl
     return PlanCache(cache_path(environment) if is_wanted else "")
 
 
-def find_entry(request: Request, environment: dict[bytes, bytes], cache: PlanCache) -> tuple[str, Entry | None]:
-    """The key of the request, and its plan if that is there and still holds."""
-    key = request_key(request, environment) if cache.path else ""
+def find_entry(
+    request: Request, environment: dict[bytes, bytes], cache: PlanCache, *, stays: bool = False
+) -> tuple[str, Entry | None]:
+    """The key of the request, and its plan if that is there and still holds. An entry without a plan is a note of `prepare`."""
+    key = request_key(request, environment, stays=stays) if cache.path else ""
     return key, cache.find(key, stamp) if key else None
 
 

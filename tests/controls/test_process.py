@@ -8,7 +8,9 @@ import pytest
 
 from sandboxer.controls import process
 from sandboxer.controls.process import Settings
+from sandboxer.controls.room import Want
 from sandboxer.errors import ProfileError
+from sandboxer.model.host import Hierarchy
 from sandboxer.model.policy import Trait
 from tests.controls.rooms import (
     ALL_NEW,
@@ -64,6 +66,40 @@ def test_init_false_leaves_the_command_alone() -> None:
 def test_shared_pid_namespace_makes_the_monitor_adopt_orphans() -> None:
     shown = steps(lowered(process, "init: false", ORDINARY, ALL_NEW - {Trait.NEW_PID_NAMESPACE}))
     assert shown.splitlines()[0] == "prepare: adopt the orphans of the box"
+
+
+SHARED_PIDS = ALL_NEW - {Trait.NEW_PID_NAMESPACE}
+V2 = Hierarchy(0, "/c", ("memory", "pids"))
+V1 = Hierarchy(3, "/c/pids", ("pids",))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "trees", "file", "want"),
+    [
+        ((6, 1), (V2,), "cgroup.kill", Want(0)),
+        ((6, 1), (Hierarchy(0, "/c"), V1), "cgroup.kill", Want(0)),
+        ((5, 13), (V2,), "cgroup.freeze", Want(0)),
+        ((6, 1), (V1,), "pids.max", Want(3, "pids")),
+    ],
+)
+def test_shared_pid_namespace_has_a_group_that_tells_what_is_the_boxs(
+    kernel: tuple[int, int], trees: tuple[Hierarchy, ...], file: str, want: Want
+) -> None:
+    result = lowered(process, "init: false", replace(ORDINARY, hierarchies=trees, kernel=kernel), SHARED_PIDS)
+    assert f"prepare: at the end kill whatever is in its control group (by {file})" in steps(result)
+    assert "killed when it ends: all of its control group" in lines(result)
+    assert result.groups == (want,)
+
+
+def test_shared_pid_namespace_without_a_group_says_so() -> None:
+    for trees in ((), (Hierarchy(1, "/c/memory", ("memory",)),)):
+        result = lowered(process, "init: false", replace(ORDINARY, hierarchies=trees), SHARED_PIDS)
+        assert ("kill whatever" in steps(result), result.groups) == (False, ())
+        assert "killed when it ends: one by one" in lines(result)
+
+
+def test_pid_namespace_of_its_own_needs_no_group() -> None:
+    assert lowered(process, "", replace(ORDINARY, hierarchies=(V2,))).groups == ()
 
 
 def test_shared_uts_namespace_is_not_renamed() -> None:

@@ -101,6 +101,13 @@ def test_control_groups_are_a_note(cgroup: str, trees: tuple[Hierarchy, ...], sa
     assert row(Host(cgroup=cgroup, hierarchies=trees), "control groups").says == says
 
 
+def test_control_groups_that_were_asked_for_and_those_that_are_missing_say_so() -> None:
+    tree = Hierarchy(0, "/c", ("memory",), 1)
+    assert row(Host(cgroup="v2", hierarchies=(tree,), has_scope=True), "control groups").says.endswith("makes for each run")
+    found = row(Host(cgroup="v2", controller_problems={"memory": "no bus"}), "control groups")
+    assert (found.why, "systemd-run --user" in found.mend) == ("no bus", True)
+
+
 def test_landlock_row_names_what_newer_kernels_know() -> None:
     assert row(Host(landlock_abi=10), "Landlock").says == "ABI 10"
     found = row(Host(landlock_abi=9), "Landlock")

@@ -55,6 +55,7 @@ LIKELY = {
     "make_group": "ENOENT EACCES EROFS EXDEV EAGAIN EBUSY",
     "write_group": "ENOENT EACCES EINVAL EBUSY",
     "enter_groups": "EAGAIN ENOMEM ENOSPC",
+    "kill_by_group": "EBADF",
     "allow_devices": "EPERM EACCES EINVAL E2BIG",
     "remove_groups": "EBUSY ENOENT",
     "clear_work": "ENOTEMPTY ENOENT EACCES EPERM ELOOP",

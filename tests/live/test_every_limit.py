@@ -73,7 +73,7 @@ def refuses(box: Box, row: Row, limits: str) -> None:
 def comes_to(box: Box, run: Run) -> dict[str, Any]:
     """A run has this status, reason and output; its report."""
     box.profile(f"limits: {run.limits}\n{run.sections}\n")
-    done, report = box.told(*box.python(run.code))
+    done, report = box.told(*(box.python(run.code) if isinstance(run.code, str) else run.code))
     assert (done.returncode, report["reason"], done.stdout.strip()) == (run.status, run.reason, run.said), done.stderr
     return report
 
@@ -278,7 +278,7 @@ print(ended(touch))
 
 
 def take_huge_pages(box: Box, row: Row) -> None:
-    """huge_pages: SIGBUS at the first one too many, where the host has set some aside."""
+    """huge_pages: the first one too many is refused when it is touched, where the host has set some aside."""
     if not is_kept_by_group(row, box.person):
         refuses(box, row, "{huge_pages: 2M}")
         return

@@ -39,6 +39,23 @@ def test_unmet_need_fails_where_skips_are_forbidden(monkeypatch: pytest.MonkeyPa
         test()
 
 
+def test_need_that_the_machine_may_lack_is_skipped_and_any_other_beside_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs_module, "this_host", lambda: Host(landlock_abi=0))
+    monkeypatch.setenv("SANDBOXER_NO_SKIP", "1")
+    monkeypatch.setenv("SANDBOXER_MAY_LACK", "v1 groups,landlock>=1")
+
+    @needs("landlock>=1")
+    def old() -> None: ...
+
+    @needs("landlock>=1", "newuidmap")
+    def broken() -> None: ...
+
+    (mark,) = old.pytestmark  # type: ignore[attr-defined]
+    assert (mark.name, mark.kwargs) == ("skip", {"reason": "this machine lacks: landlock>=1"})
+    with pytest.raises(pytest.fail.Exception, match="newuidmap"):
+        broken()
+
+
 def test_met_need_leaves_the_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs_module, "this_host", lambda: ROOT)
 

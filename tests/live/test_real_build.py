@@ -11,6 +11,7 @@ from tests.live.boxes import Box
 from tests.live.index import fetch_source, unpack
 from tests.live.users import Installation, Person
 
+pytestmark = pytest.mark.network
 SOURCE = "zlib-ng==1.1.0 --hash=sha256:08a3a8468d4f130e3dc80d28ec42fcc7a878a57dfed616233e791066327d78a3"
 C_LIBRARY = "src/zlib_ng/zlib-ng"
 TEXT = "".join(f"{number} bottles\n" for number in range(20_000))

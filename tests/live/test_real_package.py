@@ -11,6 +11,7 @@ from tests.live.boxes import Box
 from tests.live.index import PYTHON, fetch_source, index_settings, install, run, unpack
 from tests.live.users import Installation, Person
 
+pytestmark = pytest.mark.network
 SOURCE = "more-itertools==11.2.1 --hash=sha256:cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63"
 TOOLS = (
     "iniconfig==2.3.1 --hash=sha256:9121e2c1fdb355232495be3194c8dfe87ccc2d5dee45947b78e68f499790d7a7",

@@ -26,6 +26,7 @@ OWN = {
     "limits.realtime_priority": ("RTPRIO", 99),
     "limits.core": ("CORE", -1),
     "limits.stack": ("STACK", -1),
+    "limits.open_files": ("NOFILE", -1),
 }
 """Where the caller's own limit is often as low as ours: its name, and the highest."""
 

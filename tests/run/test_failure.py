@@ -85,4 +85,7 @@ def test_lost_launcher_tells_what_ended_it() -> None:
 def test_lost_launcher_of_a_box_without_pid_namespace_tells_what_may_be_left() -> None:
     about = replace(make_about(), before=(ToldStep("BecomeSubreaper", "adopt orphans", "process"),))
     assert "may be left" in str(launcher_lost("0 of 208 bytes", 9, about))
+    assert "next run" not in str(launcher_lost("0 of 208 bytes", 9, about))
+    group = ToldStep("KillByGroup", "at the end kill whatever is in its control group (by cgroup.kill)", "process")
+    assert "until the next run" in str(launcher_lost("0 of 208 bytes", 9, replace(about, before=(*about.before, group))))
     assert "may be left" not in str(launcher_lost("0 of 208 bytes", 9, make_about()))

@@ -1,4 +1,4 @@
-"""`python -m tests.vm`: build the test VM, run a command in a fresh one, or run tests there."""
+"""`python -m tests.vm`: build the test VM, run a command in a fresh one, run tests there, or all of the gate's rounds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.vm.boot import LSMS, Boot
 from tests.vm.kernel import KERNELS
 from tests.vm.machine import MachineError
 from tests.vm.root import USER
+from tests.vm.rounds import QUICK, QUICK_LIMIT_S, WHOLE, WHOLE_LIMIT_S, choose, count_at_once, run_all
 from tests.vm.session import Job, prepare, run
 from tests.vm.store import BUILD, ROOT
 
@@ -45,6 +46,10 @@ def read_options(words: list[str]) -> argparse.Namespace:
     command.add_argument("command", nargs="+", metavar="COMMAND")
     tests = verbs.add_parser("test", parents=[job], help="run pytest", usage="%(prog)s [options] -- PYTEST...")
     tests.add_argument("command", nargs="*", metavar="PYTEST", help=f"arguments of pytest (default: {SUITE})")
+    rounds = verbs.add_parser("rounds", help="run what `make test-vm` runs", usage="%(prog)s [options] [ROUND...]")
+    rounds.add_argument("--whole", action="store_true", help="everything, which takes hours, instead of the gate's selection")
+    rounds.add_argument("--at-once", type=int, default=count_at_once(), metavar="N", help="machines (default: %(default)s)")
+    rounds.add_argument("names", nargs="*", metavar="ROUND", help=" ".join(row.name for row in (*QUICK, *WHOLE)))
     return parser.parse_args(words)
 
 
@@ -63,6 +68,16 @@ def make_job(options: argparse.Namespace) -> Job:
 def main(words: list[str]) -> int:
     """The status of the command, or our own."""
     options = read_options(words)
+    if options.verb == "rounds":
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            table, limit_s = (WHOLE, WHOLE_LIMIT_S) if options.whole else (QUICK, QUICK_LIMIT_S)
+            return run_all(choose(table, options.names), options.at_once, limit_s)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except LookupError as error:
+            print(f"vm: {error.args[0]}", file=sys.stderr)
+            return 2
     boot = Boot(options.kernel, options.lsm, options.audit, tuple(options.append), options.memory)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs ignore the first
         signal.signal(number, signal.default_int_handler)

@@ -12,7 +12,7 @@ from tests.vm.boot import QEMU, Boot, Parts
 from tests.vm.guest.machine import ERR, FILE, OUT
 from tests.vm.kernel import Kernel, build_kernel, make_cpio
 from tests.vm.machine import Machine, MachineError, memory_file
-from tests.vm.root import build_root
+from tests.vm.root import SELINUX_MODULE, build_root
 from tests.vm.store import HERE, ROOT, cached, say
 from tests.vm.tree import DISK_BYTES, make_tree_disk
 
@@ -52,6 +52,7 @@ def find_kernel(name: str) -> Kernel:
 def find_root() -> Path:
     """The disk with the root, built if need be."""
     inputs: list[str | Path] = [archive.read_codename(), *archive.source_files(), Path(str(root.__file__)), *_SOURCES]
+    inputs.append(SELINUX_MODULE)
     make = cached("root", inputs, lambda into: build_root(into / "root.img", into), "installing the root")
     return make / "root.img"
 

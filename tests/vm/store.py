@@ -30,7 +30,7 @@ def cached(name: str, inputs: Iterable[str | Path], make: Callable[[Path], None]
     path = BUILD / f"{name}-{digest(inputs)}"
     if path.exists():
         return path
-    with locked():
+    with locked(name):
         if path.exists():  # somebody else has made it while we waited
             return path
         say(what)
@@ -57,10 +57,10 @@ def digest(inputs: Iterable[str | Path]) -> str:
 
 
 @contextmanager
-def locked() -> Iterator[None]:
-    """One maker at a time."""
+def locked(name: str) -> Iterator[None]:
+    """One maker of each thing at a time: machines that start together make different things meanwhile."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(BUILD / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(BUILD / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

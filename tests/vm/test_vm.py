@@ -115,9 +115,9 @@ def test_thing_is_made_once_and_not_at_all_when_it_fails(tmp_path: Path, monkeyp
 
     with pytest.raises(BuildError):
         store.cached("thing", ["b"], fail, "making")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", first.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first.name, "thing.lock"]
     second = store.cached("thing", ["b"], lambda into: None, "making")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", second.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [second.name, "thing.lock"]
 
 
 def test_suite_is_not_collected_outside() -> None:

@@ -66,7 +66,7 @@ def make_tree_disk() -> Path:
     venv = find_venv()
     image = memory_file("tree", size_bytes=DISK_BYTES)
     staging = BUILD / "tree"
-    with locked():
+    with locked("tree"):
         staging.mkdir(exist_ok=True)
         sources = {name: ROOT / name for name in repository_files()}
         sources |= {f".venv/{path.relative_to(venv)}": path for path in venv.rglob("*") if path.is_symlink() or path.is_file()}

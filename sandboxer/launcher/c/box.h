@@ -115,6 +115,13 @@ struct group {
     int entry_fd;
 };
 
+/* Whose end a control group is: what is written to a file of it ahead of the kill. No file: no group tells what is the box's. */
+struct roster {
+    uint32_t group;
+    const char *file;
+    const char *text;
+};
+
 /* How much CPU time the whole box may use, and how long it may use none. 0: as much, as long as it likes. */
 struct cpu_clock {
     uint32_t group;
@@ -153,6 +160,7 @@ struct box {
     int stage_fd;
     int root_fd;
     struct group groups[GROUPS];
+    struct roster roster;
     uint64_t counters[COUNTERS];
     int spaces[SPACES];      /* the box's own file systems of a limited size, in the order of the plan; -1: none */
     uint32_t overlays;
@@ -245,7 +253,15 @@ void reap_all(struct box *box);
 /* outside/group.c */
 void begin_groups(struct box *box);
 void leave_groups_outside(struct box *box);
+const char *after(const char *text, const char *beginning);
+#define GROUP_NAME_BYTES 80
+const char *name_group(const struct box *box, char *name, size_t size);
+#define PROC_BYTES 8192
+void read_proc(const struct box *box, const char *path, char *text);
 bool read_counter(const struct box *box, uint32_t group, const char *file, const char *key, uint32_t divisor, uint64_t *value);
+
+/* outside/kill.c */
+bool kill_group(const struct box *box);
 
 /* outside/clock.c: the wall clock and the CPU clock. The next look at either, or 0. */
 uint64_t next_look(const struct box *box);

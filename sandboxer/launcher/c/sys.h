@@ -25,6 +25,7 @@ _Static_assert(sizeof(long) == 8, "the wire format and the kernel structs below 
 #define NR_FSOPEN 430
 #define NR_FSCONFIG 431
 #define NR_FSMOUNT 432
+#define NR_PIDFD_OPEN 434
 #define NR_CLONE3 435
 #define NR_CLOSE_RANGE 436
 #define NR_OPENAT2 437

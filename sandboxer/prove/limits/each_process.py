@@ -129,9 +129,12 @@ def judge_files(wanted: tuple[WriteGroup, ...], seen: Seen) -> Finding:
 
 
 def holds_text(file: str, text: str, found: str) -> bool:
-    """A line of the file has these words; memory and huge pages are counted in whole pages."""
-    if any(set(text.split()) <= set(line.split()) for line in found.splitlines()):
-        return True
+    """A line of the file is this text, or has its words where it is about a disk; memory and huge pages are in whole pages."""
+    words = text.split()
+    for line in found.splitlines():
+        there = line.removeprefix("default ").split()
+        if there == words or (":" in words[0] and set(words) <= set(there)):
+            return True
     page = GIB if file.startswith("hugetlb.") else PAGE
     return text.isdigit() and found.isdigit() and 0 <= int(text) - int(found) < page
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from sandboxer.abi.errnos import Errno
 from sandboxer.controls.limits.table import MIB
 from sandboxer.kernel.groups import find_spare_huge_pages, find_spare_swap_bytes
 from sandboxer.model.op import MakeGroup, WriteGroup
@@ -101,7 +102,7 @@ def swap(subject: Subject, limit: Limit) -> Probe:
 
 
 def huge_pages(subject: Subject, limit: Limit) -> Probe:
-    """One huge page more than there may be, in a child: SIGBUS. It takes a host that has set some aside."""
+    """One huge page more than there may be, in a child. It takes a host that has set some aside."""
     for size, spare in sorted(find_spare_huge_pages().items()):
         most = limit.value // size
         if spare <= most or not is_kept_by_group(subject, limit):
@@ -109,12 +110,20 @@ def huge_pages(subject: Subject, limit: Limit) -> Probe:
         script = Script(subject)
         flags = PRIVATE | HUGE | (size.bit_length() - 1) << HUGE_SHIFT
         beyond = script.say(f"child touch {(most + 1) * size} {flags}")
-        judges = [partial(judge_child, beyond, SIGBUS, "one page more")]
+        judges = [partial(judge_refused_page, beyond)]
         if most:
             judges.append(partial(judge_child, script.say(f"child touch {most * size} {flags}"), 0, "the whole of it"))
         trial = Trial(script.statements, partial(judge_all, tuple(judges)))
         return limit.probe(subject, (trial,), why_not=lacking(script))
     return only_read(subject, limit, "this host has fewer huge pages to spare than that")
+
+
+def judge_refused_page(index: int, seen: Seen) -> Finding:
+    """A page that is charged when it is touched ends in SIGBUS, one that is charged when it is mapped in ENOMEM."""
+    status = seen.first(index)
+    is_right = status in (SIGBUS, Errno.ENOMEM << 8)
+    words = "no answer" if status is None else f"signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
+    return Finding(is_right, f"one page more: {words}")
 
 
 PROBES: dict[str, Callable[[Subject, Limit], Probe]] = {

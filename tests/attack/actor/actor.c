@@ -42,6 +42,22 @@ static void fork_bomb(char **unused) {
     for (;;) fork();
 }
 
+/* Leave heads that each grow others for ever, every one a session of its own, whose parent is gone, and deaf; then end. The word
+ * after the milliseconds is there to be found in /proc. */
+static void hydra(char **words) {
+    for (int i = 1; i < NSIG; i++) signal(i, SIG_IGN);
+    if (fork() > 0) {
+        usleep((useconds_t)number(words[0]) * 1000);
+        say("left", getpid(), 0);
+        return;
+    }
+    for (;;) {
+        if (fork() != 0) continue;
+        setsid();
+        if (fork() > 0) _exit(0);
+    }
+}
+
 /* Fork children that stay, until the kernel refuses or there are enough; then stay for a while, and end. */
 static void forks(char **words) {
     long most = number(words[0]), count = 0;
@@ -293,7 +309,7 @@ static const struct {
     const char *name;
     void (*act)(char **words);
 } VERBS[] = {
-    {"fork-bomb", fork_bomb}, {"forks", forks}, {"threads", threads}, {"descriptors", descriptors},
+    {"fork-bomb", fork_bomb}, {"hydra", hydra}, {"forks", forks}, {"threads", threads}, {"descriptors", descriptors},
     {"terminals", terminals}, {"fill", fill}, {"inodes", inodes}, {"map", map}, {"burn", burn},
     {"stubborn", stubborn}, {"orphans", orphans}, {"stopped", stopped}, {"short-children", short_children},
     {"signals", signals}, {"links", links}, {"find-key", find_key}, {"with-key", with_key}, {"push", push}, {"seize", seize}, {"sizes", sizes},

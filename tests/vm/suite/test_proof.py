@@ -14,11 +14,13 @@ from tests.live.users import Installation, Person
 
 PROFILES = ("default", "strict", "python", "node", "build", "package-install", "ci-job", "shell")
 OF_THE_BOX = {"limits.memory", "limits.swap", "limits.processes", "limits.cpu_time"}
-PEOPLE = ("caller", "ordinary") if os.geteuid() == 0 else ("caller",)
+EACH_LIMITS = ("default", "strict", "build", "shell")
+"""One profile for each of the policies of limits that shipped profiles have: what is without groups differs in nothing else."""
+RUNS = [("caller", profile) for profile in PROFILES]
+RUNS += [("ordinary", profile) for profile in EACH_LIMITS] if os.geteuid() == 0 else []
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.parametrize(("who", "profile"), RUNS)
 def test_profile_is_proven_and_says_what_it_lacks(
     who: str, profile: str, request: pytest.FixtureRequest, installation: Installation
 ) -> None:

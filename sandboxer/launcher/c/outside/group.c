@@ -7,9 +7,7 @@
 
 #include "../box.h"
 
-#define PROC_BYTES 8192
 #define OURS "sandboxer"
-#define GROUP_NAME_BYTES 80
 #define ENTRIES_BYTES 2048
 
 /* include/uapi/linux/bpf.h */
@@ -61,7 +59,7 @@ static int open_directory(int dir, const char *path, uint64_t resolve) {
 }
 
 /* What comes behind a beginning, or NULL where the text begins in another way. */
-static const char *after(const char *text, const char *beginning) {
+const char *after(const char *text, const char *beginning) {
     while (*beginning)
         if (*text++ != *beginning++) return NULL;
     return text;
@@ -93,16 +91,20 @@ static const char *path_above(char *line, uint32_t levels) {
     return path[1] ? path + 1 : ".";
 }
 
+/* What the kernel says of a file of /proc. Empty where it says nothing. */
+void read_proc(const struct box *box, const char *path, char *text) {
+    size_t size = 0;
+    long got = 0;
+    int fd = k_openat(box->proc_fd, path, O_RDONLY | O_CLOEXEC, 0);
+    while (fd >= 0 && (got = SYS3(SYS_read, fd, text + size, PROC_BYTES - 1 - size)) > 0) size += (size_t)got;
+    if (fd >= 0) k_close(fd);
+    text[size] = 0;
+}
+
 /* Our own group in a hierarchy, or one above it. One above what the mount shows is EXDEV. */
 static int open_own_group(const struct box *box, int hierarchy, const char *controller, uint32_t levels) {
     char text[PROC_BYTES];
-    int fd = k_openat(box->proc_fd, "self/cgroup", O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) return fd;
-    size_t size = 0;
-    long got;
-    while ((got = SYS3(SYS_read, fd, text + size, sizeof text - 1 - size)) > 0) size += (size_t)got;
-    k_close(fd);
-    text[size] = 0;
+    read_proc(box, "self/cgroup", text);
     for (char *line = text; *line;) {
         char *end = strchr(line, '\n');
         if (!end) break;
@@ -121,7 +123,7 @@ static uint64_t pid_namespace(const struct box *box) {
 }
 
 /* PID-NAMESPACE-TIME */
-static const char *name_group(const struct box *box, char *name, size_t size) {
+const char *name_group(const struct box *box, char *name, size_t size) {
     char who[48];
     join_number(who, sizeof who, "", (uint64_t)SYS0(SYS_getpid), "-");
     size_t used = strlen(who);
@@ -144,6 +146,15 @@ static bool is_left(const struct box *box, const char *name) {
     return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
 }
 
+/* Remove a group of a killed launcher. Without a pid namespace something of its box may live: it is killed, where v2 can do that. */
+static void remove_left(int all_fd, const char *name) {
+    if (!failed(SYS3(SYS_unlinkat, all_fd, name, K_AT_REMOVEDIR))) return;
+    int fd = open_directory(all_fd, name, 0);
+    if (fd < 0) return;
+    write_file_at(fd, "cgroup.kill", "1");
+    k_close(fd);
+}
+
 /* Remove the groups of launchers that were killed. Those whose processes are about to end stay, and are somebody's next time. */
 static void sweep(const struct box *box, int all_fd) {
     _Alignas(struct entry) char entries[ENTRIES_BYTES];
@@ -152,7 +163,7 @@ static void sweep(const struct box *box, int all_fd) {
         for (long at = 0; at < size;) {
             const struct entry *entry = (const void *)(entries + at);
             at += entry->size;
-            if (is_left(box, entry->name)) SYS3(SYS_unlinkat, all_fd, entry->name, K_AT_REMOVEDIR);
+            if (is_left(box, entry->name)) remove_left(all_fd, entry->name);
         }
     }
 }

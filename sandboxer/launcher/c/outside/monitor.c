@@ -8,6 +8,7 @@
 
 #define MS 1000000ULL
 #define CHILDREN_BYTES 4096
+#define DYING_NS 500000
 
 void forward_signal(struct box *box, int number) {
     if (!box->has_started || box->has_child_ended) return;
@@ -80,13 +81,17 @@ static int kill_children(struct box *box) {
     return 0;
 }
 
-/* Nothing of the box may outlive it. Without a pid namespace orphans come to us: kill and reap until there is none. */
+/* Nothing of the box may outlive it. Without a pid namespace its group, if it has one, tells what is left, whoever its parent is;
+ * and orphans come to us: kill and reap until there is none. */
 void reap_all(struct box *box) {
+    const struct timespec moment = {.tv_sec = 0, .tv_nsec = DYING_NS};
     if (!box->has_started) return;
     forward_signal(box, SIGKILL);
+    while (kill_group(box)) k_poll(NULL, 0, &moment);
     while (box->is_subreaper || !box->has_child_ended) {
         if (box->is_subreaper) kill_children(box);
         int found = reap(box, 0);
+        while (box->is_subreaper && found > 0) found = reap(box, WNOHANG);
         if (found == -ECHILD) break;
     }
     box->gone_ns = box_now(box);
