@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sandboxer.errors import Problem, SandboxerError
 
-class SerializationError(Exception):
+
+class SerializationError(SandboxerError):
     """A value cannot cross, or bytes are none. `path` says where in the value: `[3].when`.
 
     It is raised on both sides, and is the only thing that decoding raises, whatever the bytes are.
@@ -12,7 +14,7 @@ class SerializationError(Exception):
     def __init__(self, what: str, path: str = "") -> None:
         self.what = what
         self.path = path
-        super().__init__(f"{path or 'the value'}: {what}")
+        super().__init__(Problem(f"{path or 'the value'}: {what}"))
 
 
 class Caps:
