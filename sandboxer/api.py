@@ -9,9 +9,8 @@ from typing import Unpack
 from sandboxer.learn.explained import run_explained
 from sandboxer.model.policy import Policy
 from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
-from sandboxer.run.options import Options, make_request
 from sandboxer.run.prepare import resolve_request
-from sandboxer.run.start import run_captured
+from sandboxer.run.start import Options, make_request, run_captured
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.call import Call, make_call
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.run.options import Options, make_request
+from sandboxer.run.start import Options, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 P = ParamSpec("P")
