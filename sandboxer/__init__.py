@@ -14,33 +14,62 @@ import sys
 TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know this name
 if TYPE_CHECKING:
     from sandboxer.api import Options, Policy, load, run
+    from sandboxer.calls.call import Call
+    from sandboxer.calls.decorator import sandboxed
+    from sandboxer.calls.errors import (
+        ExecutionError,
+        MemoryLimit,
+        OutputLimit,
+        ProcessDied,
+        RemoteError,
+        SandboxTimeout,
+        ViolationError,
+    )
+    from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Call",
     "Denial",
     "Denials",
+    "ExecutionError",
     "HostError",
     "InternalError",
     "KernelError",
     "LandlockDenial",
     "LandlockDenials",
+    "MemoryLimit",
     "Options",
+    "OutputLimit",
     "Policy",
+    "ProcessDied",
     "ProfileError",
     "Reason",
+    "RemoteError",
     "Result",
     "Risk",
+    "SandboxTimeout",
     "SandboxerError",
+    "SerializationError",
     "Timings",
     "Usage",
+    "ViolationError",
     "load",
     "run",
+    "sandboxed",
 ]
 
 _HOMES = {
+    "Call": "sandboxer.calls.call",
+    "SerializationError": "sandboxer.calls.wire.caps",
+    "sandboxed": "sandboxer.calls.decorator",
+    **dict.fromkeys(
+        ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "RemoteError", "SandboxTimeout", "ViolationError"),
+        "sandboxer.calls.errors",
+    ),
     **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
     **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
     **dict.fromkeys(

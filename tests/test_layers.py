@@ -48,8 +48,8 @@ FORBIDDEN_OUTSIDE = {
     "yaml": ("sandboxer/model/node.py",),
     "cerberus": ("sandboxer/compile/", "sandboxer/controls/"),
     "subprocess": (),
-    "pickle": (),
-    "marshal": (),
+    "pickle": ("sandboxer/calls/call.py", "sandboxer/calls/child.py"),
+    "marshal": ("sandboxer/calls/bundle.py",),
 }
 
 
@@ -125,6 +125,19 @@ def test_imports_of_dangerous_modules_stay_in_their_rooms(path: Path) -> None:
         if allowed is not None and not name_of(path).startswith(tuple(allowed) or ("nowhere",)):
             found.append(f"line {line}: {name}")
     assert not found
+
+
+@pytest.mark.parametrize("name", ["sandboxer/calls/call.py", "sandboxer/calls/bundle.py"])
+def test_caller_writes_pickles_and_code_and_never_reads_any(name: str) -> None:
+    """What runs in the box may read them: it got them from its caller."""
+    tree = ast.parse((ROOT / name).read_text())
+    used = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    assert {item for item in used if item.startswith(("pickle.", "marshal."))} <= {"pickle.dumps", "marshal.dumps"}
+    assert not {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} & {"exec", "eval", "__import__"}
 
 
 def rooms() -> list[str]:

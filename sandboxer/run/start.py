@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, TypedDict
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.seal import SealError
@@ -22,6 +24,47 @@ from sandboxer.run.streams import MAX_OUTPUT_BYTES, Streams, open_streams
 from sandboxer.run.turns import Turns
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
 from sandboxer.run.watch import Watch
+
+
+class Options(TypedDict, total=False):
+    """What may be said beside the profile; the same as the options of `sandboxer exec`.
+
+    env: NAME -> value, or None to pass the caller's own. timeout: `10s`, or seconds. workdir: a directory of the box.
+    params: parameters of the profile. cache: False compiles the profile anew and keeps nothing.
+    """
+
+    read: Iterable[str | os.PathLike[str]]
+    write: Iterable[str | os.PathLike[str]]
+    env: Mapping[str, str | None]
+    timeout: str | float
+    network: str
+    params: Mapping[str, object]
+    workdir: str
+    fds: Iterable[int]
+    cache: bool
+
+
+def make_request(profile: str | os.PathLike[str], options: Options, *, is_watched: bool = False) -> Request:
+    """The request that these options are."""
+    pairs: list[tuple[str, str]] = []
+    pairs += (("--read", os.fspath(path)) for path in options.get("read", ()))
+    pairs += (("--write", os.fspath(path)) for path in options.get("write", ()))
+    pairs += (("--env", name if value is None else f"{name}={value}") for name, value in options.get("env", {}).items())
+    if "timeout" in options:
+        pairs.append(("--timeout", _duration_text(options["timeout"])))
+    if "network" in options:
+        pairs.append(("--network", options["network"]))
+    pairs += (("--set", f"{name}={_param_text(value)}") for name, value in options.get("params", {}).items())
+    pairs += (("--fd", str(number)) for number in options.get("fds", ()))
+    return Request(os.fspath(profile), options=pairs, directory=options.get("workdir", ""), is_watched=is_watched)
+
+
+def _duration_text(timeout: str | float) -> str:
+    return timeout if isinstance(timeout, str) else f"{round(timeout * 1000)}ms"
+
+
+def _param_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def run_captured(
@@ -44,6 +87,21 @@ def run_captured(
     return run_entry(request, entry, argv, stdin=stdin, max_output_bytes=max_output_bytes)
 
 
+def run_wired(
+    request: Request, argv: Sequence[str], companion: Companion, theirs: socket.socket, *, max_output_bytes: int
+) -> Result:
+    """Run and wait, with a socket of the companion's as standard input; our copy of it is closed. Raises: as `run_captured`."""
+    environment = dict(os.environb)
+    cache = open_cache(environment)
+    key, found = find_entry(request, environment, cache, stays=True)
+    entry = found or prepare(request, key, cache)
+    with open_streams(None, max_output_bytes) as streams:
+        streams.theirs = (theirs.fileno(), *streams.theirs[1:])
+        launch, command = _launch(request, entry, argv, streams)
+        theirs.close()
+        return finish(launch, streams, entry, command, watch=companion)
+
+
 def run_entry(
     request: Request,
     entry: Entry,
@@ -54,20 +112,34 @@ def run_entry(
     watch: Watch | None = None,
 ) -> Result:
     """Run a plan and wait. watch: who hears of refused calls; None: nobody. Raises: as `run_captured`."""
-    environment = dict(os.environb)
     with open_streams(stdin, max_output_bytes) as streams:
-        try:
-            command = make_command(argv, entry, environment, request.values)
-            watch_fd = watch.launcher_fd if watch else -1
-            launch = launch_entry(entry, command, stdio=streams.theirs, watch_fd=watch_fd)
-        except (RequestError, SealError) as error:
-            raise ProfileError(Problem(str(error), attempt=getattr(error, "attempt", ""))) from error
-        except OSError as error:
-            raise HostError(explain("launch", error.errno or 0).problem()) from error
+        launch, command = _launch(request, entry, argv, streams, watch_fd=watch.launcher_fd if watch else -1)
         return finish(launch, streams, entry, command, watch=watch)
 
 
-def finish(launch: Launch, streams: Streams, entry: Entry, command: Command, *, watch: Watch | None = None) -> Result:
+def _launch(
+    request: Request, entry: Entry, argv: Sequence[str], streams: Streams, *, watch_fd: int = -1
+) -> tuple[Launch, Command]:
+    try:
+        command = make_command(argv, entry, dict(os.environb), request.values)
+        return launch_entry(entry, command, stdio=streams.theirs, watch_fd=watch_fd), command
+    except (RequestError, SealError) as error:
+        raise ProfileError(Problem(str(error), attempt=getattr(error, "attempt", ""))) from error
+    except OSError as error:
+        raise HostError(explain("launch", error.errno or 0).problem()) from error
+
+
+class Companion(Protocol):
+    """Somebody who has to do with a box while it runs."""
+
+    def enter(self, turns: Turns, launch: Launch) -> None:
+        """Take turns with the streams."""
+
+    def correct(self, record: dict[str, int]) -> dict[str, int]:
+        """The record, with what only this one knows."""
+
+
+def finish(launch: Launch, streams: Streams, entry: Entry, command: Command, *, watch: Companion | None = None) -> Result:
     """Feed and drain the streams, wait, and build the result. An interrupt of the caller kills the box before it goes on."""
     streams.close_theirs()
     try:

@@ -1,0 +1,162 @@
+"""One call: a fresh interpreter in a box of its own, the arguments on their way in, and the answer on its way out.
+
+The wire is a socket of its own, so nothing that the function prints can be taken for its answer.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from sandboxer.calls.bundle import BOOT, bundle
+from sandboxer.calls.errors import ExecutionError, death, remote_error
+from sandboxer.calls.wire.caps import Caps, SerializationError
+from sandboxer.calls.wire.declared import check, find_classes, hints_of
+from sandboxer.calls.wire.decode import decode
+from sandboxer.calls.wire.frame import VALUE, FrameReader
+from sandboxer.errors import SandboxerError
+from sandboxer.launcher.spawn import Launch
+from sandboxer.model.result import Reason, Result
+from sandboxer.run.request import Request
+from sandboxer.run.start import run_wired
+from sandboxer.run.turns import Turns
+
+R = TypeVar("R")
+CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """What a call came to. error: None where there is a value. result: of the box, why it ended, what it used and printed."""
+
+    value: R | None
+    error: SandboxerError | None
+    result: Result
+
+    def unwrap(self) -> R:
+        """The value. Raises: the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # None is a value like any other
+
+
+class Wire:
+    """Our end: the request is fed and the answer taken while the box runs. A hostile answer ends the box."""
+
+    def __init__(self, ours: socket.socket, request: bytes, caps: Caps) -> None:
+        self._ours = ours
+        self._left = memoryview(request)
+        self.reader = FrameReader(caps)
+        self.error: SerializationError | None = None
+
+    def enter(self, turns: Turns, launch: Launch) -> None:
+        """Take turns with the streams."""
+        self._ours.setblocking(False)
+        turns.add(self._ours.fileno(), select.POLLIN | select.POLLOUT, lambda events: self._serve(turns, launch, events))
+
+    def correct(self, record: dict[str, int]) -> dict[str, int]:
+        """The monitor's record as it is."""
+        return record
+
+    def _serve(self, turns: Turns, launch: Launch, events: int) -> None:
+        if events & select.POLLOUT and self._left:
+            self._send(turns, launch)
+        if events & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            self._take(turns, launch)
+
+    def _send(self, turns: Turns, launch: Launch) -> None:
+        try:
+            self._left = self._left[self._ours.send(self._left[: 1 << 20]) :]
+        except (BrokenPipeError, ConnectionResetError):
+            self._left = self._left[:0]  # nobody is there any more; why, the record says
+        except BlockingIOError:
+            return
+        if not self._left:
+            turns.drop(self._ours.fileno())
+            turns.add(self._ours.fileno(), select.POLLIN, lambda events: self._serve(turns, launch, events))
+
+    def _take(self, turns: Turns, launch: Launch) -> None:
+        try:
+            data = self._ours.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            turns.drop(self._ours.fileno())
+            return
+        try:
+            if self.error is None:
+                self.reader.feed(data)
+        except SerializationError as error:
+            self.error = error
+            launch.cancel()
+
+
+def reference(function: Callable[..., Any]) -> tuple[str, str, str]:
+    """How the box finds a function: its module, its name there, and the file where that is the main program.
+
+    Raises: SerializationError for what has no such name.
+    """
+    module, name = function.__module__, function.__qualname__
+    if "<" in name:
+        raise SerializationError(f"{name} has no name in its module: define the function at the top of one")
+    if module != "__main__":
+        return module, name, ""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None) if isinstance(main, ModuleType) else None
+    if not file:
+        raise SerializationError(f"{name} is of no file: put the function into a module")
+    return module, name, os.path.abspath(file)
+
+
+def make_call(
+    function: Callable[..., R],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    *,
+    request: Request,
+    caps: Caps,
+    max_output_bytes: int,
+) -> Call[R]:
+    """Call a function in a box and wait. Raises: ProfileError, HostError, SerializationError, all of them ahead of the start."""
+    module, name, file = reference(function)
+    try:
+        packed = pickle.dumps((arguments, keywords), protocol=5)
+    except Exception as error:
+        raise SerializationError(f"the arguments cannot cross: {error}") from error
+    sent = pickle.dumps({"module": module, "name": name, "file": file, "path": sys.path, "arguments": packed})
+    data = bundle() + len(sent).to_bytes(8, "little") + sent
+    argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours, data, caps)
+        result = run_wired(request, argv, wire, theirs, max_output_bytes=max_output_bytes)
+    try:
+        return Call(read_answer(wire, function, caps, result), None, result)
+    except (ExecutionError, SerializationError) as error:
+        return Call(None, error, result)
+
+
+def read_answer(wire: Wire, function: Callable[..., R], caps: Caps, result: Result) -> R:
+    """The value that came. Raises: SerializationError for what is none, ExecutionError for what came instead of one."""
+    if wire.error is not None:
+        raise wire.error
+    if result.reason in (Reason.SETUP_FAILED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE):
+        raise ExecutionError(result.detail, result)
+    reader = wire.reader
+    if result.reason is not Reason.EXITED or not reader.is_whole:
+        raise death(result)
+    if reader.kind != VALUE:
+        raise remote_error(decode(reader.text, reader.segments, caps=caps), result)
+    annotation = hints_of(function).get("return", Any)
+    value: R = decode(reader.text, reader.segments, find_classes(annotation), caps)
+    check(value, annotation)
+    return value

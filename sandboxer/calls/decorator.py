@@ -1,0 +1,85 @@
+"""`@sandboxed`: a function whose body runs in a box, each call in a fresh one."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from sandboxer.calls.call import Call, make_call
+from sandboxer.calls.wire.caps import Caps
+from sandboxer.run.start import Options, make_request
+from sandboxer.run.streams import MAX_OUTPUT_BYTES
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Sandboxed(Generic[P, R]):
+    """A function that runs in a box when it is called.
+
+    What it returns must be of the kinds of values that can cross, and is compared with its annotation. What it prints is in the
+    result of `call`, and nowhere else.
+    """
+
+    def __init__(
+        self, function: Callable[P, R], profile: str | os.PathLike[str], options: Options, caps: Caps, max_output_bytes: int
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.local: Callable[P, R] = function
+        """The function itself, without a box."""
+        self._request = functools.partial(make_request, profile, options)
+        self._caps = caps
+        self._max_output_bytes = max_output_bytes
+
+    def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
+        """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class."""
+        return self.call(*arguments, **keywords).unwrap()
+
+    def call(self, *arguments: P.args, **keywords: P.kwargs) -> Call[R]:
+        """The same, with the result of the box, and with the error as a value.
+
+        Raises: ProfileError, HostError, and SerializationError for arguments that cannot cross; nothing ran then.
+        """
+        return make_call(
+            self.local,
+            arguments,
+            keywords,
+            request=self._request(),
+            caps=self._caps,
+            max_output_bytes=self._max_output_bytes,
+        )
+
+
+@overload
+def sandboxed(function: Callable[P, R], /) -> Sandboxed[P, R]: ...
+@overload
+def sandboxed(
+    *,
+    profile: str | os.PathLike[str] = ...,
+    max_answer_bytes: int = ...,
+    max_output_bytes: int = ...,
+    **options: Any,
+) -> Callable[[Callable[P, R]], Sandboxed[P, R]]: ...
+def sandboxed(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    profile: str | os.PathLike[str] = "python",
+    max_answer_bytes: int = 16 << 20,
+    max_output_bytes: int = MAX_OUTPUT_BYTES,
+    **options: Any,
+) -> Any:
+    """Have a function run in a box of its own at each call.
+
+    profile and options: as for `run`. The profile must show the interpreter, the module of the function, and what that imports.
+    max_answer_bytes: of the text of what it returns; bytes and long texts in it may be 1 GiB together. max_output_bytes: of each
+    of its standard outputs. A function goes by its module and name, so it stands at the top of a module.
+    """
+
+    def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
+        caps = Caps(text_bytes=max_answer_bytes)
+        return Sandboxed(wrapped, profile, Options(**options), caps, max_output_bytes)  # type: ignore[typeddict-item]
+
+    return wrap(function) if function is not None else wrap

@@ -1,0 +1,126 @@
+"""What a call can come to that is not a value. Each has the Result of the box in `result`."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import re
+from typing import Any
+
+from sandboxer.errors import Problem, SandboxerError
+from sandboxer.model.result import Reason, Result
+
+UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+"""Controls, and what turns or hides text on a terminal: C0 but tab and newline, C1, marks of direction, zero width, tags."""
+MAX_TEXT = 8192
+MAX_DEPTH = 6
+
+
+class ExecutionError(SandboxerError):
+    """The box did what it should, and the function did not come to a value."""
+
+    def __init__(self, what: str, result: Result) -> None:
+        super().__init__(Problem(what))
+        self.result = result
+
+
+class SandboxTimeout(ExecutionError, TimeoutError):
+    """Time was up: of the wall, of the processor, or of doing nothing."""
+
+
+class MemoryLimit(ExecutionError, MemoryError):
+    """The memory of the box was used up."""
+
+
+class OutputLimit(ExecutionError):
+    """It wrote more than it may."""
+
+
+class ViolationError(ExecutionError, PermissionError):
+    """The filter of system calls killed it."""
+
+
+class ProcessDied(ExecutionError):
+    """It ended without an answer."""
+
+
+class RemoteError(ExecutionError):
+    """The function raised. It is also the builtin exception that was raised there, where it was one: `except ValueError` works.
+
+    Its text and what is noted are of the function's making, and may say anything. class_name: of the exception there.
+    """
+
+    class_name = ""
+
+
+REASONS: dict[Reason, type[ExecutionError]] = {
+    Reason.WALL_TIMEOUT: SandboxTimeout,
+    Reason.CPU_TIMEOUT: SandboxTimeout,
+    Reason.IDLE_TIMEOUT: SandboxTimeout,
+    Reason.OOM: MemoryLimit,
+    Reason.OUTPUT_LIMIT: OutputLimit,
+    Reason.SECCOMP_KILL: ViolationError,
+}
+
+
+def death(result: Result) -> ExecutionError:
+    """The error of a box that ended in another way than by answering."""
+    kind = REASONS.get(result.reason, ProcessDied)
+    how = result.detail or f"it ended without an answer ({result.reason.value}, status {result.status})"
+    return kind(how, result)
+
+
+def remote_error(told: Any, result: Result) -> ExecutionError:
+    """The exception that `child.describe` told. Whatever is told, this answers an error and makes nothing else of it."""
+    told = told if isinstance(told, dict) else {}
+    names = [name for name in _list(told.get("classes")) if isinstance(name, str)]
+    name = _clean(names[0].partition(":")[2], 200) if names else "unknown"
+    kind = next((one for one in map(_builtin, names) if one), RemoteError)
+    error = kind(f"{name}: {_clean(told.get('text'))}", result)
+    error.class_name = name
+    error.add_note("in the box:\n" + "\n".join(_lines(told, 0)))
+    return error
+
+
+def _builtin(name: str) -> type[RemoteError] | None:
+    module, _, short = name.partition(":")
+    found = getattr(builtins, short, None) if module == "builtins" and short.isidentifier() else None
+    if not isinstance(found, type) or not issubclass(found, Exception) or found is Exception:
+        return None
+    made: type[RemoteError] | None = _class_for(found)  # type: ignore[arg-type]  # a class is as hashable as any object
+    return made
+
+
+@functools.cache
+def _class_for(kind: type[Exception]) -> type[RemoteError] | None:
+    """One class for each builtin exception; None where its layout does not go together with ours."""
+    try:
+        return type(f"Remote{kind.__name__}", (RemoteError, kind), {"__module__": __name__, "__doc__": RemoteError.__doc__})
+    except TypeError:
+        return None
+
+
+def _lines(told: Any, depth: int) -> list[str]:
+    if not isinstance(told, dict):
+        return []
+    lines = []
+    for frame in _list(told.get("frames"))[:100]:
+        file, number, function, text = (*_list(frame), "", "", "", "")[:4]
+        lines.append(f"  {_clean(file, 300)}:{number if type(number) is int else '?'} in {_clean(function, 100)}")
+        lines += [f"    {_clean(text, 200)}"] if text else []
+    names = [name for name in _list(told.get("classes")) if isinstance(name, str)]
+    lines.append(f"{_clean(names[0].partition(':')[2], 200) if names else 'unknown'}: {_clean(told.get('text'))}")
+    lines += [_clean(note) for note in _list(told.get("notes"))[:20]]
+    if "cause" in told and depth < MAX_DEPTH:
+        lines += ["which came of:", *_lines(told["cause"], depth + 1)]
+    return lines
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _clean(value: Any, most: int = MAX_TEXT) -> str:
+    """Text from the box, safe for a terminal."""
+    text = value if isinstance(value, str) else ""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:most].encode("utf-8", "replace").decode())

@@ -1,0 +1,191 @@
+"""Functions that tests call in boxes: honest ones, and those of an attacker. The test copies this file into its project."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandboxer import sandboxed
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
+
+
+@sandboxed(timeout="30s")
+def add(a: int, b: int = 0) -> int:
+    print("adding")
+    return a + b
+
+
+@sandboxed
+def move(point: Point, by: int) -> list[Point]:
+    return [Point(point.x + by, point.y + by)]
+
+
+@sandboxed
+def whole(values: Any) -> Any:
+    return values
+
+
+@sandboxed
+def where() -> dict[str, Any]:
+    return {"pid": os.getpid(), "uid": os.getuid(), "main": sys.modules["__main__"].__name__, "argv": sys.argv}
+
+
+@sandboxed
+def large(size: int) -> bytes:
+    return b"x" * size
+
+
+@sandboxed
+def refuse(what: str) -> None:
+    raise ValueError(what)
+
+
+@sandboxed(timeout="1s")
+def hang() -> None:
+    print("begun", flush=True)
+    time.sleep(100)
+
+
+@sandboxed
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+@sandboxed
+def quit_politely() -> None:
+    sys.exit(0)
+
+
+@sandboxed
+def lie() -> int:
+    return "text"  # type: ignore[return-value]
+
+
+@sandboxed
+def unsendable() -> Any:
+    return [1, {"a": threading.Lock()}]
+
+
+@sandboxed
+def secretive() -> str:
+    return Path("~/.ssh/id_ed25519").expanduser().read_text()
+
+
+# ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WIRE_FD = 60
+
+
+def forge(data: bytes) -> None:
+    os.write(WIRE_FD, data)
+    os._exit(0)
+
+
+@sandboxed
+def garbage() -> int:
+    forge(b"\x00\xff" * 5000)
+    return 1
+
+
+@sandboxed
+def endless() -> int:
+    while True:
+        os.write(WIRE_FD, b"SBX1\x01" + b"\xff" * 8 + b"x" * 65536)
+
+
+@sandboxed
+def slow_drip() -> int:
+    os.write(WIRE_FD, b"SBX1\x01" + (1 << 20).to_bytes(4, "little") + (0).to_bytes(4, "little") + b"[")
+    os._exit(0)
+
+
+@sandboxed
+def forged_code() -> Any:
+    text = b'{"$":["object","os:system",{"command":"touch /tmp/forged"}]}'
+    forge(b"SBX1\x01" + len(text).to_bytes(4, "little") + (0).to_bytes(4, "little") + text)
+
+
+@sandboxed
+def two_answers() -> int:
+    text = b"1"
+    one = b"SBX1\x01" + len(text).to_bytes(4, "little") + (0).to_bytes(4, "little") + text
+    forge(one + one)
+    return 2
+
+
+class Reduces:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch /tmp/reduced",)
+
+
+@sandboxed
+def reduces() -> Any:
+    return Reduces()
+
+
+@sandboxed
+def closes_everything() -> int:
+    os.closerange(0, 1024)
+    return 1
+
+
+@sandboxed
+def patches() -> int:
+    import json
+    import pickle
+
+    json.dumps = pickle.dumps = lambda *a, **k: "1"  # type: ignore[assignment]
+    sys.excepthook = lambda *a: None
+    sys.stdout = None
+    return 5
+
+
+@sandboxed
+def never_ending_thread() -> int:
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return 7
+
+
+@sandboxed
+def grandchildren() -> int:
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(1000)
+    return 8
+
+
+@sandboxed(max_output_bytes=10_000, timeout="20s")
+def shouts() -> int:
+    while True:
+        os.write(1, b"x" * 65536)
+
+
+@sandboxed
+def signals_the_parent() -> int:
+    try:
+        os.kill(os.getppid(), signal.SIGKILL)
+    except OSError:
+        return 1
+    return 2
+
+
+@sandboxed
+def calls_out() -> str:
+    try:
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+    except OSError as error:
+        return type(error).__name__
+    return "connected"

@@ -1,0 +1,215 @@
+"""Calls in real boxes: values, errors and deaths; and functions of an attacker, of which the caller gets a typed error."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import sandboxer
+from sandboxer.model.result import Reason
+from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
+from tests.live.users import Installation, Person
+
+pytest_plugins = ("tests.live.conftest",)
+JOBS = Path(__file__).with_name("jobs.py")
+
+
+@pytest.fixture(scope="module")
+def project(open_directory: Path) -> Path:
+    place = open_directory / "calls"
+    place.mkdir()
+    shutil.copy(JOBS, place / "boxed_jobs.py")
+    return place
+
+
+@pytest.fixture
+def jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The functions, of a module in the project where the caller is; nothing of their boxes stays."""
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    adopt_orphans()
+    before = read_traces([project])
+    module: ModuleType = importlib.import_module("boxed_jobs")
+    yield module
+    shutil.rmtree(project / "__pycache__", ignore_errors=True)
+    assert wait_until_gone(before, [project]) == []
+
+
+def test_value_comes_back_and_what_was_printed_is_in_the_result(jobs: Any) -> None:
+    assert jobs.add(1, b=2) == 3
+    found = jobs.add.call(1, 2)
+    assert (found.value, found.error, found.result.stdout, found.result.reason) == (3, None, b"adding\n", Reason.EXITED)
+    assert found.result.usage.user_us > 0
+    assert found.unwrap() == 3
+
+
+def test_function_itself_is_there_without_a_box(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert jobs.add.local(1, 2) == 3
+    assert capsys.readouterr().out == "adding\n"
+    assert (jobs.add.__name__, jobs.add.__module__, jobs.add.__wrapped__) == ("add", "boxed_jobs", jobs.add.local)
+
+
+def test_class_of_the_annotation_crosses_both_ways(jobs: Any) -> None:
+    assert jobs.move(jobs.Point(1, 2), 10) == [jobs.Point(11, 12)]
+
+
+def test_values_of_every_kind_cross(jobs: Any) -> None:
+    values = [None, 1.5, 1 << 200, "ü" * 10_000, b"\0" * 100_000, (1, {2}), {(1, 2): frozenset([3])}, Path("/a/b")]
+    assert jobs.whole(values) == values
+
+
+def test_large_answer_is_whole(jobs: Any) -> None:
+    assert jobs.large(20 << 20) == b"x" * (20 << 20)
+
+
+def test_box_is_another_place(jobs: Any) -> None:
+    seen = jobs.where()
+    assert seen["pid"] != os.getpid()
+    assert seen["uid"] != 0
+
+
+def test_exception_is_the_builtin_one_with_the_place_in_the_box(jobs: Any) -> None:
+    with pytest.raises(ValueError, match="ValueError: this") as caught:
+        jobs.refuse("this")
+    assert isinstance(caught.value, sandboxer.RemoteError)
+    assert "boxed_jobs.py" in caught.value.__notes__[0]
+    assert caught.value.result.reason is Reason.EXITED
+    found = jobs.refuse.call("that")
+    assert (found.value, isinstance(found.error, ValueError)) == (None, True)
+
+
+def test_time_that_is_up_is_a_timeout_with_the_output_of_before(jobs: Any) -> None:
+    with pytest.raises(TimeoutError) as caught:
+        jobs.hang()
+    assert isinstance(caught.value, sandboxer.SandboxTimeout)
+    assert caught.value.result.stdout == b"begun\n"
+
+
+def test_end_without_an_answer_is_a_death(jobs: Any) -> None:
+    with pytest.raises(sandboxer.ProcessDied, match="status 3"):
+        jobs.leave(3)
+    with pytest.raises(sandboxer.ProcessDied):
+        jobs.leave(0)
+
+
+def test_exit_of_the_function_is_an_error_and_not_ours(jobs: Any) -> None:
+    with pytest.raises(sandboxer.RemoteError, match="SystemExit"):
+        jobs.quit_politely()
+
+
+def test_answer_that_the_annotation_denies_is_refused(jobs: Any) -> None:
+    with pytest.raises(sandboxer.SerializationError, match="a str came, and the function says int"):
+        jobs.lie()
+
+
+def test_answer_that_cannot_cross_says_where(jobs: Any) -> None:
+    with pytest.raises(sandboxer.RemoteError, match=r"\[1\]\['a'\]: a lock cannot cross"):
+        jobs.unsendable()
+
+
+def test_arguments_that_cannot_cross_are_refused_before_anything_runs(jobs: Any) -> None:
+    with pytest.raises(sandboxer.SerializationError, match="the arguments cannot cross"):
+        jobs.whole.call(lambda: 0)
+
+
+def test_function_without_a_name_in_its_module_is_refused(jobs: Any) -> None:
+    with pytest.raises(sandboxer.SerializationError, match="define the function at the top of one"):
+        sandboxer.sandboxed(lambda: 0).call()
+
+
+def test_secrets_of_the_caller_are_not_there(jobs: Any) -> None:
+    with pytest.raises(OSError, match="id_ed25519"):
+        jobs.secretive()
+
+
+def test_profile_that_is_wrong_is_an_error_of_its_own(jobs: Any) -> None:
+    with pytest.raises(sandboxer.ProfileError, match="no profile"):
+        sandboxer.sandboxed(profile="nothing-of-that-name")(jobs.add.local).call(1)
+
+
+# ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["garbage", "endless", "two_answers"])
+def test_answer_that_is_none_is_refused(jobs: Any, name: str) -> None:
+    with pytest.raises(sandboxer.SerializationError):
+        getattr(jobs, name)()
+
+
+def test_answer_that_stops_half_way_is_a_death(jobs: Any) -> None:
+    with pytest.raises(sandboxer.ProcessDied):
+        jobs.slow_drip()
+
+
+@pytest.mark.parametrize(("name", "error"), [("forged_code", "SerializationError"), ("reduces", "RemoteError")])
+def test_answer_that_names_code_runs_none(jobs: Any, name: str, error: str) -> None:
+    with pytest.raises(getattr(sandboxer, error)):
+        getattr(jobs, name)()
+    assert not Path("/tmp/forged").exists()
+    assert not Path("/tmp/reduced").exists()
+
+
+def test_function_that_closes_the_wire_is_a_death(jobs: Any) -> None:
+    with pytest.raises(sandboxer.ProcessDied):
+        jobs.closes_everything()
+
+
+@pytest.mark.parametrize(("name", "value"), [("never_ending_thread", 7), ("grandchildren", 8), ("signals_the_parent", 1)])
+def test_what_would_stay_ends_with_the_call(jobs: Any, name: str, value: int) -> None:
+    assert getattr(jobs, name)() == value
+
+
+def test_interpreter_that_was_patched_gives_an_answer_or_a_typed_error(jobs: Any) -> None:
+    found = jobs.patches.call()
+    assert type(found.value) is int or isinstance(found.error, sandboxer.SandboxerError)
+
+
+def test_output_without_an_end_ends_the_box(jobs: Any) -> None:
+    with pytest.raises(sandboxer.OutputLimit) as caught:
+        jobs.shouts()
+    assert len(caught.value.result.stdout or b"") == 10_000
+
+
+def test_network_is_not_there(jobs: Any) -> None:
+    assert jobs.calls_out() in ("PermissionError", "OSError", "ConnectionRefusedError")
+
+
+def test_descriptors_of_the_caller_do_not_grow(jobs: Any) -> None:
+    jobs.add(1)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        jobs.add(1)
+        jobs.garbage.call()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ── somebody else, and a program ──────────────────────────────────────────────────────────────────────────────────────
+
+PROGRAM = """
+from sandboxer import sandboxed
+
+@sandboxed
+def double(n: int) -> int:
+    return 2 * n
+
+if __name__ == "__main__":
+    print(double(21))
+"""
+
+
+def test_program_of_an_ordinary_user_calls_its_own_function(ordinary: Person, installation: Installation) -> None:
+    place = ordinary.directory("program")
+    (place / "program.py").write_text(PROGRAM)
+    interpreter = Path(installation.command).with_name("python3")
+    words = [*ordinary.prefix, str(interpreter if interpreter.exists() else sys.executable), "program.py"]
+    done = subprocess.run(words, cwd=place, env=ordinary.environment(None), capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
