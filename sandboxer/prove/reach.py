@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from sandboxer.abi.landlock import Kind, mask_of
-from sandboxer.controls import devices, landlock, network
+from sandboxer.controls import devices, landlock, namespaces, network
 from sandboxer.controls.room import Use
 from sandboxer.model.op import LandlockCreate
 from sandboxer.model.plan import Step
 from sandboxer.prove.files import AT_FDCWD, judge_opens
 from sandboxer.prove.judge import judge_all, judge_answer, lacking, unless_refused
 from sandboxer.prove.probe import Probe, Trial
-from sandboxer.prove.rights import weakened
-from sandboxer.prove.script import Script, answer, data
+from sandboxer.prove.rights import has_proc, judge_namespaces, weakened
+from sandboxer.prove.script import Script, answer, data, scratch
 from sandboxer.prove.subject import Subject
 
 ROWS = ("devices", "network.mode", "landlock")
@@ -71,7 +71,10 @@ def foreign_devices(subject: Subject) -> Iterator[Probe]:
 
 
 def reachable_network(subject: Subject) -> Iterator[Probe]:
-    """A route to somewhere else, and to itself where there is a loopback. Nothing is sent: the socket is one for datagrams."""
+    """A route to somewhere else, and to itself where there is a loopback. Nothing is sent: the socket is one for datagrams.
+
+    Landlock of ABI 10 answers ahead of the routes, so the namespace is looked at too.
+    """
     mode = network.settings(subject.policy).mode
     lost = weakened(subject, network.NAME)
     if mode == "host":
@@ -86,6 +89,10 @@ def reachable_network(subject: Subject) -> Iterator[Probe]:
         partial(judge_answer, home, ("0",) if mode == "loopback" else unreachable, "to itself"),
     )
     judge = unless_refused(script, "socket", sock, partial(judge_all, judges))
+    if has_proc(subject) and "net" in namespaces.made(namespaces.settings(subject.policy), subject.scene):
+        script.call("readlinkat", AT_FDCWD, data(b"/proc/self/ns/net"), scratch(64), 64)
+        link = script.say("dump 64")
+        judge = partial(judge_all, (judge, partial(judge_namespaces, {link: ("net", True)})))
 
     def owns(step: Step) -> bool:
         return step.control in (network.NAME, "namespaces", "seccomp")
