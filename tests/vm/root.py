@@ -12,8 +12,8 @@ from tests.vm.disk import MIB, make_disk
 
 PACKAGES = (
     "apparmor", "attr", "bubblewrap", "e2fsprogs", "gcc", "git", "iproute2", "iptables", "iputils-ping", "kmod", "libc6-dev",
-    "libcap2", "libcap2-bin", "libseccomp2", "make", "nftables", "perl", "policycoreutils", "procps", "python3", "python3-venv",
-    "selinux-policy-default", "strace", "uidmap", "util-linux",
+    "dbus", "dbus-user-session", "libcap2", "libcap2-bin", "libpam-systemd", "libseccomp2", "make", "nftables", "perl",
+    "policycoreutils", "procps", "python3", "python3-venv", "selinux-policy-default", "strace", "systemd", "uidmap", "util-linux",
 )  # fmt: skip
 USER = "user"
 """An ordinary user, with ranges of subordinate ids."""
