@@ -272,7 +272,7 @@ print(ended(touch))
 
 
 def take_huge_pages(box: Box, row: Row) -> None:
-    """huge_pages: the first one too many is refused when it is touched, where the host has set some aside."""
+    """huge_pages: one too many cannot be mapped, where the host has set some aside."""
     if not is_kept_by_group(row, box.person):
         refuses(box, row, "{huge_pages: 2M}")
         return

@@ -48,9 +48,19 @@ def for_disks(name: str, text: str) -> Callable[[int, Host], Files]:
     return lambda value, host: tuple((name, f"{disk} {text}{value}") for disk in host.disks)
 
 
+RESERVED = (5, 7)
+"""From this kernel on a group counts reserved huge pages too: who maps them has them, touched or not.
+Source: Documentation/admin-guide/cgroup-v1/hugetlb.rst."""
+
+
 def for_pages(name: str) -> Callable[[int, Host], Files]:
-    """A file for each size of huge pages."""
-    return lambda value, host: tuple((name.format(size), str(value)) for size in host.huge_pages)
+    """Files for each size of huge pages: how much may be used, and how much may be set aside for that."""
+
+    def files(value: int, host: Host) -> Files:
+        names = (name, f"rsvd.{name}") if host.kernel >= RESERVED else (name,)
+        return tuple((f"hugetlb.{size}.{one}", str(value)) for size in host.huge_pages for one in names)
+
+    return files
 
 
 SAMPLES = tuple(Host(disks=("8:0",), huge_pages=("SIZE",), io_weights=kind) for kind in ("cost", "bfq"))

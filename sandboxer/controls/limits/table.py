@@ -240,8 +240,8 @@ ROWS: tuple[Row, ...] = (
         0,
         MAX_SIZE,
         "memory of the whole box in huge pages of each size (hugetlbfs, MAP_HUGETLB); `memory` does not count it.",
-        v2=Knob("hugetlb", for_pages("hugetlb.{}.max")),
-        v1=Knob("hugetlb", for_pages("hugetlb.{}.limit_in_bytes")),
+        v2=Knob("hugetlb", for_pages("max")),
+        v1=Knob("hugetlb", for_pages("limit_in_bytes")),
         lost="the box can take all huge pages that the host has set aside",
     ),
     Row(

@@ -163,9 +163,12 @@ def test_disks_are_limited_one_by_one() -> None:
 def test_huge_pages_are_limited_size_by_size() -> None:
     said, tree = "{huge_pages: 2M, processes: unlimited}", Hierarchy(0, "/c", ("hugetlb",))
     host = replace(UNIFIED, hierarchies=(tree,), **DISKS)
-    assert written(said, host) == [(0, "hugetlb.2MB.max", "2097152"), (0, "hugetlb.1GB.max", "2097152")]
+    names = ("2MB.max", "2MB.rsvd.max", "1GB.max", "1GB.rsvd.max")
+    assert written(said, host) == [(0, f"hugetlb.{name}", "2097152") for name in names]
+    assert written(said, replace(host, kernel=(5, 6))) == [(0, f"hugetlb.{size}.max", "2097152") for size in ("2MB", "1GB")]
     host = replace(host, hierarchies=(replace(tree, group=5),))
-    assert [file for _, file, _ in written(said, host)] == ["hugetlb.2MB.limit_in_bytes", "hugetlb.1GB.limit_in_bytes"]
+    names = ("2MB.limit_in_bytes", "2MB.rsvd.limit_in_bytes", "1GB.limit_in_bytes", "1GB.rsvd.limit_in_bytes")
+    assert [file for _, file, _ in written(said, host)] == [f"hugetlb.{name}" for name in names]
 
 
 def test_host_that_shows_no_disk_can_limit_none() -> None:
