@@ -170,7 +170,8 @@ ONCE_AND_ONE_PROFILE = ("-k", "(not ordinary and not test_proof) or strict")
 SUITE = ("tests/vm/suite",)
 HERE_TOO = ("-m", "not network", "tests/live", "tests/attack")
 """All that runs on this machine too."""
-LIVE_ROOT = tuple(f"tests/live/test_{name}.py" for name in ("group_limits", "ids", "overlay", "filesystem", "devices"))
+LIVE_ROOT = tuple(f"tests/live/test_{name}.py" for name in ("ids", "overlay", "filesystem", "devices"))
+LIMITS = ("tests/live/test_every_limit.py", "tests/live/test_sharing.py")
 LIVE_USER = tuple(f"tests/live/test_{name}.py" for name in ("limits", "namespaces", "seccomp", "landlock", "capabilities"))
 ATTACK = ("tests/attack/test_attempts_strict.py",)
 EXTRA = (
@@ -180,6 +181,7 @@ EXTRA = (
 )
 
 QUICK = (
+    Round("limits-root", NEWEST, (*ONCE, *LIMITS), V2_ALONE),
     Round("live-root", STABLE, (*ONCE, *LIVE_ROOT), OLD),
     Round("live-user", (*NEWEST, USER), (*ONCE, *LIVE_USER), (*V2_ALONE, *PERSON)),
     Round("attack-user", (*STABLE, USER), (*ONCE, *ATTACK), (*OLD, *PERSON)),
