@@ -48,22 +48,37 @@ class Call(Generic[R]):
 
 
 class Wire:
-    """Our end: the request is fed and the answer taken while the box runs. A hostile answer ends the box."""
+    """Our end: the request is fed and the answer taken while the box runs. A hostile answer ends the box.
 
-    def __init__(self, ours: socket.socket, request: bytes, caps: Caps) -> None:
+    stop_fd: readable when somebody wants the end of it.
+    """
+
+    def __init__(self, ours: socket.socket, request: bytes, caps: Caps, stop_fd: int = -1) -> None:
         self._ours = ours
+        self._stop_fd = stop_fd
         self._left = memoryview(request)
         self.reader = FrameReader(caps)
         self.error: SerializationError | None = None
 
     def enter(self, turns: Turns, launch: Launch) -> None:
-        """Take turns with the streams."""
+        """Take turns with the streams, and listen until the box has ended to whoever wants that."""
         self._ours.setblocking(False)
+        if self._stop_fd >= 0:
+            turns.add(self._stop_fd, select.POLLIN, lambda _: self._end(turns, launch))
+            turns.add(launch.result_fd, select.POLLIN, lambda _: self._let_go(turns, launch))
         turns.add(self._ours.fileno(), select.POLLIN | select.POLLOUT, lambda events: self._serve(turns, launch, events))
 
     def correct(self, record: dict[str, int]) -> dict[str, int]:
         """The monitor's record as it is."""
         return record
+
+    def _end(self, turns: Turns, launch: Launch) -> None:
+        turns.drop(self._stop_fd)
+        launch.cancel()
+
+    def _let_go(self, turns: Turns, launch: Launch) -> None:
+        turns.drop(self._stop_fd)
+        turns.drop(launch.result_fd)
 
     def _serve(self, turns: Turns, launch: Launch, events: int) -> None:
         if events & select.POLLOUT and self._left:
@@ -125,8 +140,12 @@ def make_call(
     request: Request,
     caps: Caps,
     max_output_bytes: int,
+    stop_fd: int = -1,
 ) -> Call[R]:
-    """Call a function in a box and wait. Raises: ProfileError, HostError, SerializationError, all of them ahead of the start."""
+    """Call a function in a box and wait. stop_fd: as in `Wire`.
+
+    Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
+    """
     module, name, file = reference(function)
     try:
         packed = pickle.dumps((arguments, keywords), protocol=5)
@@ -137,7 +156,7 @@ def make_call(
     argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wire = Wire(ours, data, caps)
+        wire = Wire(ours, data, caps, stop_fd)
         result = run_wired(request, argv, wire, theirs, max_output_bytes=max_output_bytes)
     try:
         return Call(read_answer(wire, function, caps, result), None, result)

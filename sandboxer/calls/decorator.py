@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.call import Call, make_call
+from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.run.start import Options, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
@@ -42,6 +44,39 @@ class Sandboxed(Generic[P, R]):
 
         Raises: ProfileError, HostError, and SerializationError for arguments that cannot cross; nothing ran then.
         """
+        return self._start(arguments, keywords)
+
+    def submit(self, *arguments: P.args, **keywords: P.kwargs) -> CallFuture[R]:
+        """Begin a call and go on. Its future's `cancel` kills the box; what `call` would raise is its exception too."""
+        return CallFuture(lambda stop: self._start(arguments, keywords, stop.fd))
+
+    def map(
+        self, *columns: Iterable[Any], concurrency: int | None = None, ordered: bool = True, return_exceptions: bool = False
+    ) -> Iterator[R]:
+        """Call it for each row of the columns, as the builtin `map` does, several at once.
+
+        concurrency: how many; None: as many as there are processors. ordered: in the order of the rows, else as they end.
+        return_exceptions: an error takes the place of its value; else it is raised, and what still runs is killed.
+        """
+        most = concurrency or len(os.sched_getaffinity(0))
+        if most < 1:
+            raise ValueError("concurrency is less than 1")
+        starts = (functools.partial(self._start_of, row) for row in zip(*columns, strict=False))
+        with contextlib.closing(run_many(starts, concurrency=most, is_ordered=ordered)) as over:
+            for future in over:
+                error = future.exception()
+                if error is not None and not return_exceptions:
+                    raise error
+                yield error if error is not None else future.result()  # type: ignore[misc]  # asked for
+
+    async def aio(self, *arguments: P.args, **keywords: P.kwargs) -> R:
+        """Call it and await the value. A task that is cancelled has killed the box."""
+        return await await_call(self.submit(*arguments, **keywords))
+
+    def _start_of(self, row: tuple[Any, ...], stop: Stop) -> Call[R]:
+        return self._start(row, {}, stop.fd)
+
+    def _start(self, arguments: tuple[Any, ...], keywords: dict[str, Any], stop_fd: int = -1) -> Call[R]:
         return make_call(
             self.local,
             arguments,
@@ -49,6 +84,7 @@ class Sandboxed(Generic[P, R]):
             request=self._request(),
             caps=self._caps,
             max_output_bytes=self._max_output_bytes,
+            stop_fd=stop_fd,
         )
 
 

@@ -189,3 +189,19 @@ def calls_out() -> str:
     except OSError as error:
         return type(error).__name__
     return "connected"
+
+
+# ── several at once ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@sandboxed
+def after(seconds: float, value: int) -> int:
+    time.sleep(seconds)
+    return value
+
+
+@sandboxed
+def odd_is_wrong(value: int) -> int:
+    if value % 2:
+        raise ValueError(str(value))
+    return value

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import sandboxer
 from sandboxer.model.result import Reason
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 from tests.live.users import Installation, Person
-
-pytest_plugins = ("tests.live.conftest",)
-JOBS = Path(__file__).with_name("jobs.py")
-
-
-@pytest.fixture(scope="module")
-def project(open_directory: Path) -> Path:
-    place = open_directory / "calls"
-    place.mkdir()
-    shutil.copy(JOBS, place / "boxed_jobs.py")
-    return place
-
-
-@pytest.fixture
-def jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The functions, of a module in the project where the caller is; nothing of their boxes stays."""
-    monkeypatch.chdir(project)
-    monkeypatch.syspath_prepend(str(project))
-    adopt_orphans()
-    before = read_traces([project])
-    module: ModuleType = importlib.import_module("boxed_jobs")
-    yield module
-    shutil.rmtree(project / "__pycache__", ignore_errors=True)
-    assert wait_until_gone(before, [project]) == []
 
 
 def test_value_comes_back_and_what_was_printed_is_in_the_result(jobs: Any) -> None:
