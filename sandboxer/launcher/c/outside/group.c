@@ -150,6 +150,9 @@ static bool is_left(const struct box *box, const char *name) {
     return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
 }
 
+/* The directory itself and the one above it; the job may have made others whose names begin so. */
+static bool is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
+
 /* Remove a group and those that the job made below it; it is gone, so nobody makes more. The plan bounds how deep they are. */
 static int remove_tree(int dir, const char *name, uint32_t levels) {
     _Alignas(struct entry) char entries[ENTRIES_BYTES];
@@ -161,7 +164,7 @@ static int remove_tree(int dir, const char *name, uint32_t levels) {
         for (long at = 0; at < size;) {
             const struct entry *entry = (const void *)(entries + at);
             at += entry->size;
-            if (entry->kind == DT_DIR && entry->name[0] != '.') remove_tree(fd, entry->name, levels - 1);
+            if (entry->kind == DT_DIR && !is_dots(entry->name)) remove_tree(fd, entry->name, levels - 1);
         }
     }
     k_close(fd);
