@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import marshal
 import os
 from types import CodeType
@@ -11,6 +12,7 @@ NAMES = (
     "sandboxer.errors", "sandboxer.calls.child",
     "sandboxer.calls.wire.caps", "sandboxer.calls.wire.kinds", "sandboxer.calls.wire.encode", "sandboxer.calls.wire.frame",
 )  # fmt: skip
+VALUE_NAMES = ("cloudpickle", "cloudpickle.cloudpickle")
 PACKAGES = ("sandboxer.calls", "sandboxer.calls.wire")
 STAND_IN = """
 def sandboxed(function=None, **options):
@@ -39,8 +41,8 @@ space["main"](codes)
 
 
 @functools.cache
-def bundle() -> bytes:
-    """The modules as bytes, with their length ahead: for this very interpreter."""
+def bundle(*, by_value: bool = False) -> bytes:
+    """The modules as bytes, with their length ahead: for this very interpreter. by_value: those too that make functions again."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     codes: dict[str, tuple[CodeType, bool]] = {"sandboxer": (compile(STAND_IN, "<sandboxer>", "exec"), True)}
     codes |= {name: (compile("", f"<{name}>", "exec"), True) for name in PACKAGES}
@@ -48,5 +50,15 @@ def bundle() -> bytes:
         path = os.path.join(root, *name.split(".")[1:]) + ".py"
         with open(path, "rb") as file:
             codes[name] = (compile(file.read(), f"<{name}>", "exec"), False)
+    for name in VALUE_NAMES if by_value else ():
+        with open(_source_of(name), "rb") as file:
+            codes[name] = (compile(file.read(), f"<{name}>", "exec"), name == VALUE_NAMES[0])
     data = marshal.dumps(codes)
     return len(data).to_bytes(8, "little") + data
+
+
+def _source_of(name: str) -> str:
+    found = importlib.util.find_spec(name)
+    if found is None or not found.origin:
+        raise ImportError(f"{name} has no source")
+    return found.origin

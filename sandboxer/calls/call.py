@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from sandboxer.calls.bundle import BOOT, bundle
+from sandboxer.calls.child import MAIN
 from sandboxer.calls.errors import ExecutionError, death, remote_error
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import check, find_classes, hints_of
@@ -115,21 +116,30 @@ class Wire:
             launch.cancel()
 
 
-def reference(function: Callable[..., Any]) -> tuple[str, str, str]:
-    """How the box finds a function: its module, its name there, and the file where that is the main program.
+def refer(function: Callable[..., Any]) -> dict[str, Any]:
+    """How the box finds a function: by its module and its name there, or the file where that is the main program; or by value.
 
-    Raises: SerializationError for what has no such name.
+    By value goes what has no such name, with cloudpickle. Raises: SerializationError where that is not installed.
     """
     module, name = function.__module__, function.__qualname__
-    if "<" in name:
-        raise SerializationError(f"{name} has no name in its module: define the function at the top of one")
-    if module != "__main__":
-        return module, name, ""
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None) if isinstance(main, ModuleType) else None
-    if not file:
-        raise SerializationError(f"{name} is of no file: put the function into a module")
-    return module, name, os.path.abspath(file)
+    file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
+    if "<" in name or (module == "__main__" and not file):
+        return {"by_value": _by_value(function, name)}
+    return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
+
+
+def _by_value(function: Callable[..., Any], name: str) -> bytes:
+    try:
+        from cloudpickle import dumps  # type: ignore[import-untyped]
+    except ImportError:
+        what = f"{name} has no name in a module that the box could find it by"
+        raise SerializationError(f"{what}: define the function at the top of one, or install cloudpickle") from None
+    try:
+        data: bytes = dumps(function)
+    except Exception as error:
+        raise SerializationError(f"{name} cannot cross: {error}") from error
+    return data
 
 
 def make_call(
@@ -146,13 +156,13 @@ def make_call(
 
     Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
-    module, name, file = reference(function)
+    reference = refer(function)
     try:
         packed = pickle.dumps((arguments, keywords), protocol=5)
     except Exception as error:
         raise SerializationError(f"the arguments cannot cross: {error}") from error
-    sent = pickle.dumps({"module": module, "name": name, "file": file, "path": sys.path, "arguments": packed})
-    data = bundle() + len(sent).to_bytes(8, "little") + sent
+    sent = pickle.dumps({**reference, "path": sys.path, "arguments": packed})
+    data = bundle(by_value=bool(reference["by_value"])) + len(sent).to_bytes(8, "little") + sent
     argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -176,6 +186,8 @@ def read_answer(wire: Wire, function: Callable[..., R], caps: Caps, result: Resu
     if reader.kind != VALUE:
         raise remote_error(decode(reader.text, reader.segments, caps=caps), result)
     annotation = hints_of(function).get("return", Any)
-    value: R = decode(reader.text, reader.segments, find_classes(annotation), caps)
+    classes = find_classes(annotation)
+    classes |= {f"{MAIN}{name.removeprefix('__main__')}": one for name, one in classes.items() if name.startswith("__main__:")}
+    value: R = decode(reader.text, reader.segments, classes, caps)
     check(value, annotation)
     return value

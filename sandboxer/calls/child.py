@@ -12,6 +12,7 @@ import os
 import pickle
 import sys
 import traceback
+from collections.abc import Coroutine
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -73,13 +74,26 @@ def _call(request: dict[str, Any]) -> tuple[int, Any]:
     from sandboxer.calls.wire.frame import ERROR, VALUE
 
     try:
-        function: Any = _load(request["module"], request["file"])
-        for name in request["name"].split("."):
-            function = getattr(function, name)
+        function = _find(request)
         arguments, keywords = pickle.loads(request["arguments"])
-        return VALUE, function(*arguments, **keywords)
+        value = function(*arguments, **keywords)
+        if isinstance(value, Coroutine):
+            from asyncio import run
+
+            value = run(value)
+        return VALUE, value
     except BaseException as error:  # SystemExit and KeyboardInterrupt are answers too
         return ERROR, describe(error)
+
+
+def _find(request: dict[str, Any]) -> Any:
+    """The function: itself, or by its name."""
+    if request["by_value"]:
+        return pickle.loads(request["by_value"])
+    function: Any = _load(request["module"], request["file"])
+    for name in request["name"].split("."):
+        function = getattr(function, name)
+    return function
 
 
 def _load(module: str, file: str) -> ModuleType:

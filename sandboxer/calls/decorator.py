@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -32,11 +33,17 @@ class Sandboxed(Generic[P, R]):
         self.local: Callable[P, R] = function
         """The function itself, without a box."""
         self._request = functools.partial(make_request, profile, options)
+        self._is_async = inspect.iscoroutinefunction(function)
         self._caps = caps
         self._max_output_bytes = max_output_bytes
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
-        """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class."""
+        """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class.
+
+        A function that is `async def` is one still: this is what to await then, and `call`, `submit` and `map` give its value.
+        """
+        if self._is_async:
+            return self.aio(*arguments, **keywords)  # type: ignore[return-value]  # R is a coroutine then
         return self.call(*arguments, **keywords).unwrap()
 
     def call(self, *arguments: P.args, **keywords: P.kwargs) -> Call[R]:

@@ -83,6 +83,14 @@ def secretive() -> str:
     return Path("~/.ssh/id_ed25519").expanduser().read_text()
 
 
+@sandboxed
+async def later(n: int) -> int:
+    import asyncio
+
+    await asyncio.sleep(0.01)
+    return 2 * n
+
+
 # ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 WIRE_FD = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -92,9 +93,21 @@ def test_arguments_that_cannot_cross_are_refused_before_anything_runs(jobs: Any)
         jobs.whole.call(lambda: 0)
 
 
-def test_function_without_a_name_in_its_module_is_refused(jobs: Any) -> None:
-    with pytest.raises(sandboxer.SerializationError, match="define the function at the top of one"):
+def test_function_without_a_name_goes_by_value(jobs: Any) -> None:
+    factor = 7
+    assert sandboxer.sandboxed(lambda n: factor * n)(6) == 42
+
+
+def test_function_without_a_name_needs_what_makes_it_a_value(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(sandboxer.SerializationError, match="at the top of one, or install cloudpickle"):
         sandboxer.sandboxed(lambda: 0).call()
+
+
+def test_function_that_is_async_is_one_still(jobs: Any) -> None:
+    assert asyncio.run(jobs.later(3)) == 6
+    assert jobs.later.call(4).value == 8
+    assert jobs.later.submit(5).result(60) == 10
 
 
 def test_secrets_of_the_caller_are_not_there(jobs: Any) -> None:
@@ -166,14 +179,19 @@ def test_descriptors_of_the_caller_do_not_grow(jobs: Any) -> None:
 # ── somebody else, and a program ──────────────────────────────────────────────────────────────────────────────────────
 
 PROGRAM = """
+from dataclasses import dataclass
 from sandboxer import sandboxed
 
+@dataclass
+class Number:
+    value: int
+
 @sandboxed
-def double(n: int) -> int:
-    return 2 * n
+def double(n: Number) -> Number:
+    return Number(2 * n.value)
 
 if __name__ == "__main__":
-    print(double(21))
+    print(double(Number(21)).value, type(double(Number(1))) is Number)
 """
 
 
@@ -183,4 +201,4 @@ def test_program_of_an_ordinary_user_calls_its_own_function(ordinary: Person, in
     interpreter = Path(installation.command).with_name("python3")
     words = [*ordinary.prefix, str(interpreter if interpreter.exists() else sys.executable), "program.py"]
     done = subprocess.run(words, cwd=place, env=ordinary.environment(None), capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("42 True\n", 0), done.stderr

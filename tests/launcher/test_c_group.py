@@ -399,7 +399,8 @@ def test_child_is_born_in_a_group_that_is_the_jobs() -> None:
 @needs("device programs")
 def test_groups_that_the_job_made_are_removed_with_it() -> None:
     ended = delegated(
-        HERE.format(tree=tree()) + " && mkdir -p a/b/c/d 'odd name/x' .hidden/.deep ...x && for n in $(seq 80); do mkdir n$n; done; echo made"
+        HERE.format(tree=tree())
+        + " && mkdir -p a/b/c/d 'odd name/x' .hidden/.deep ...x && for n in $(seq 80); do mkdir n$n; done; echo made"
     )
     assert (ended.out, ended.record["after_errno"]) == ("made\n", 0)
 

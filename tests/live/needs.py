@@ -11,6 +11,7 @@ import operator
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
@@ -33,6 +34,7 @@ FACTS: dict[str, Callable[[Host], bool]] = {
     "group of cpu": lambda host: host.hierarchy_of("cpu") is not None,
     "group of cpuset": lambda host: host.hierarchy_of("cpuset") is not None,
     "group of io": lambda host: (host.hierarchy_of("io") or host.hierarchy_of("blkio")) is not None,
+    "a disk scheduler bfq": lambda _: any("bfq" in path.read_text() for path in Path("/sys/block").glob("*/queue/scheduler")),
     "group of hugetlb": lambda host: host.hierarchy_of("hugetlb") is not None and bool(host.huge_pages),
     "group that counts": lambda host: bool(host.hierarchies),
     "v1 groups": lambda host: host.is_privileged and any(not tree.is_v2 for tree in host.hierarchies),

@@ -277,7 +277,7 @@ def take_huge_pages(box: Box, row: Row) -> None:
         refuses(box, row, "{huge_pages: 2M}")
         return
     if find_spare_huge_pages().get(HUGE, 0) >= 2:
-        comes_to(box, Run("{huge_pages: 2M}", TOUCHED.format(size=2 * HUGE), "-7"))
+        comes_to(box, Run("{huge_pages: 2M}", TOUCHED.format(size=2 * HUGE), "98"))
         comes_to(box, Run("{huge_pages: 2M}", TOUCHED.format(size=HUGE), "0"))
         return
     is_v2 = (tree := this_host().hierarchy_of("hugetlb")) is not None and tree.is_v2

@@ -100,19 +100,14 @@ def shared_disk(tmp_path: Path) -> Iterator[str]:
     device = made.stdout.strip()
     queue = Path("/sys/block", os.path.basename(device), "queue/scheduler")
     try:
-        if "bfq" not in queue.read_text():
-            subprocess.run(["modprobe", "bfq"], capture_output=True, check=False)
-        try:
-            queue.write_text("bfq")
-        except OSError:
-            give_up("the kernel has no scheduler bfq")
+        queue.write_text("bfq")
         yield "io.bfq.weight" if this_host().hierarchy_of("io") else "blkio.bfq.weight"
     finally:
         queue.write_text("none")
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
-@needs("group of io")
+@needs("group of io", "a disk scheduler bfq")
 def test_box_has_its_share_of_disks(grouped: Box, shared_disk: str) -> None:
     controller = "io" if this_host().hierarchy_of("io") else "blkio"
     grouped.profile("limits: {io_weight: 30}")

@@ -156,6 +156,8 @@ def enter(tree: str, seconds: float) -> None:
     add_swap()
     os.chmod("/srv", 0o1777)  # for live tests of the ordinary user: below /tmp they would be in what a box has of its own
     os.makedirs(tree, exist_ok=True)
+    for above in Path(tree).parents:  # the repository may lie in root's home, and the ordinary user works there too
+        above.chmod(above.stat().st_mode | 0o111)
     # This disk is another one than when the machine was saved.
     disk = os.open("/dev/vdc", os.O_RDONLY)
     fcntl.ioctl(disk, _BLKFLSBUF, 0)
