@@ -79,8 +79,8 @@ def unsendable() -> Any:
 
 
 @sandboxed
-def secretive() -> str:
-    return Path("~/.ssh/id_ed25519").expanduser().read_text()
+def read(path: str) -> str:
+    return Path(path).read_text()
 
 
 @sandboxed

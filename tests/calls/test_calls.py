@@ -110,9 +110,14 @@ def test_function_that_is_async_is_one_still(jobs: Any) -> None:
     assert jobs.later.submit(5).result(60) == 10
 
 
-def test_secrets_of_the_caller_are_not_there(jobs: Any) -> None:
-    with pytest.raises(OSError, match="id_ed25519"):
-        jobs.secretive()
+def test_files_outside_of_the_project_are_not_there(jobs: Any, project: Path) -> None:
+    secret, shown = project.parent / "secret", project / "shown"
+    for path in (secret, shown):
+        path.write_text("text")
+    assert jobs.read(str(shown)) == "text"
+    with pytest.raises(FileNotFoundError, match="secret"):
+        jobs.read(str(secret))
+    shown.unlink()
 
 
 def test_profile_that_is_wrong_is_an_error_of_its_own(jobs: Any) -> None:
