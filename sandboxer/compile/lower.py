@@ -14,7 +14,7 @@ from sandboxer.compile.check import check_plan, check_policy
 from sandboxer.controls.room import Lack, Lowered, Room, Scene, Want
 from sandboxer.errors import HostError, Problem
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, EnterGroups, MakeGroup, ReadSpaces, RemoveGroups, ShowSpace, Text, TextList
+from sandboxer.model.op import U32, EnterGroups, MakeGroup, ReadSpaces, RemoveGroups, ShowSpace, SweepGroups, Text, TextList
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.policy import Enforce, Policy, Trait
@@ -132,7 +132,9 @@ def group_steps(wants: Mapping[str, Sequence[Want]], host: Host) -> tuple[list[S
     """
     first: list[Step] = []
     rows = [(room, want) for room, found in wants.items() for want in found]
-    trees = [tree for tree in host.hierarchies if any(want.group == tree.group for _, want in rows)]
+    # That of `pids` comes first, for nearly every box has it: what a killed launcher left is seen there by the next one.
+    ordered = sorted(host.hierarchies, key=lambda tree: "pids" not in tree.controllers)
+    trees = [tree for tree in ordered if any(want.group == tree.group for _, want in rows)]
     for tree in trees:
         mine = [(room, want) for room, want in rows if want.group == tree.group]
         room, want = mine[0]
@@ -142,7 +144,17 @@ def group_steps(wants: Mapping[str, Sequence[Want]], host: Host) -> tuple[list[S
     room, want = rows[0]
     if any(not tree.is_v2 for tree in trees):
         first.append(Step(EnterGroups(), Stage.ENTER, room, want.place))
-    return first, [Step(RemoveGroups(), Stage.CLEAN, room, want.place)]
+    last = [Step(RemoveGroups(), Stage.CLEAN, room, want.place)]
+    others = [tree for tree in host.hierarchies if tree not in trees]
+    if others:
+        words = (word for tree in others for word in (tree.mount, _controller_of(tree), f"{tree.levels}-"))
+        last.append(Step(SweepGroups(TextList(tuple(words))), Stage.CLEAN, room, want.place))
+    return first, last
+
+
+def _controller_of(tree: Hierarchy) -> str:
+    """What finds the hierarchy in /proc/self/cgroup: one of v1's controllers; nothing for v2."""
+    return "" if tree.is_v2 else tree.controllers[0]
 
 
 def _look_at_spaces(steps: Sequence[Step]) -> list[Step]:
@@ -153,7 +165,7 @@ def _look_at_spaces(steps: Sequence[Step]) -> list[Step]:
 
 def _make(tree: Hierarchy, controllers: list[str]) -> MakeGroup:
     enable = tuple(f"+{name}" for name in controllers) if tree.is_v2 else ()
-    controller = "" if tree.is_v2 else tree.controllers[0]
+    controller = _controller_of(tree)
     inherited = () if tree.is_v2 or "cpuset" not in controllers else CPUSET_FILES
     return MakeGroup(U32(tree.group), Text(tree.mount), Text(controller), U32(tree.levels), TextList(enable), TextList(inherited))
 

@@ -515,6 +515,7 @@ ADVICE: Mapping[str, Rows] = {
         "EBUSY": ("something still runs in it", "look into its cgroup.procs"),
         "ENOENT": ("it is gone already", "nothing to mend"),
     },
+    "sweep_groups": {"EBADMSG": ("the plan names hierarchies in another way than the launcher reads them", _OURS)},
     "remove_directory": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
         "ENOENT": ("it is gone already", "nothing to mend"),

@@ -739,6 +739,18 @@ class RemoveGroups(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class SweepGroups(Op):
+    """If RemoveGroups has found groups of killed launchers, remove theirs in the hierarchies where this box has none. rmdir(2).
+
+    hierarchies: three texts for each, `mount`, `controller` and `levels` of MakeGroup, the last one as `0-`.
+    """
+
+    TAG: ClassVar[int] = 77
+    WORDS: ClassVar[str] = "remove what killed launchers left in other hierarchies"
+    hierarchies: TextList
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDirectory(Op):
     """Remove an empty directory, and an empty `work` inside it first (overlayfs leaves one). unlinkat(2)."""
 
@@ -755,5 +767,5 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups,
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_one_box_that_shares_pids_leaves_another_alone(seat: Seat) -> None:
         assert neighbour.stdout.readline() == b"ready\n"
         word = f"head-{os.urandom(6).hex()}"
         with seat.start(["./actor", "hydra", "1000", word], profile="shared") as hydra:
-            assert eventually(lambda: len(find_heads(word)) > 20)
+            assert eventually(lambda: len(find_heads(word)) > 3)
             assert hydra.wait(30) == 0
             assert find_heads(word) == []
         out, _ = neighbour.communicate(b"\n", timeout=30)

@@ -203,7 +203,6 @@ if __name__ == "__main__":
 def test_program_of_an_ordinary_user_calls_its_own_function(ordinary: Person, installation: Installation) -> None:
     place = ordinary.directory("program")
     (place / "program.py").write_text(PROGRAM)
-    interpreter = Path(installation.command).with_name("python3")
-    words = [*ordinary.prefix, str(interpreter if interpreter.exists() else sys.executable), "program.py"]
+    words = [*ordinary.prefix, str(installation.python), "program.py"]
     done = subprocess.run(words, cwd=place, env=ordinary.environment(None), capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.returncode) == ("42 True\n", 0), done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandboxer.compile.lower import group_steps
 from sandboxer.controls.room import Want
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, Text, TextList
+from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, SweepGroups, Text, TextList
 
 HYBRID = Host(
     hierarchies=(
@@ -15,6 +15,7 @@ HYBRID = Host(
     )
 )
 NONE = TextList(())
+OTHERS = SweepGroups(TextList(("/c/cpu,cpuacct", "cpu", "0-", "/c/memory", "memory", "0-")))
 UNIFIED = Host(hierarchies=(Hierarchy(0, "/c", ("cpu", "memory", "pids"), 2),))
 
 
@@ -41,11 +42,12 @@ def test_v1_groups_are_entered_by_the_child() -> None:
         MakeGroup(U32(2), Text("/c/memory"), Text("memory"), U32(0), NONE, NONE),
         EnterGroups(),
         RemoveGroups(),
+        SweepGroups(TextList(("/c/unified", "", "0-"))),
     ]
 
 
 def test_group_without_a_controller_enables_none() -> None:
-    assert made(HYBRID, Want(0)) == [MakeGroup(U32(0), Text("/c/unified"), Text(""), U32(0), NONE, NONE), RemoveGroups()]
+    assert made(HYBRID, Want(0)) == [MakeGroup(U32(0), Text("/c/unified"), Text(""), U32(0), NONE, NONE), RemoveGroups(), OTHERS]
 
 
 def test_v1_cpuset_begins_with_what_the_group_above_has() -> None:
@@ -55,3 +57,11 @@ def test_v1_cpuset_begins_with_what_the_group_above_has() -> None:
     )
     unified = Host(hierarchies=(Hierarchy(0, "/c", ("cpuset",)),))
     assert made(unified, Want(0, "cpuset"))[0] == MakeGroup(U32(0), Text("/c"), Text(""), U32(0), TextList(("+cpuset",)), NONE)
+
+
+def test_hierarchy_that_nearly_every_box_uses_is_made_first() -> None:
+    host = Host(
+        hierarchies=(Hierarchy(0, "/c/unified"), Hierarchy(1, "/c/memory", ("memory",)), Hierarchy(2, "/c/pids", ("pids",)))
+    )
+    steps = made(host, Want(0), Want(1, "memory"), Want(2, "pids"))
+    assert [step.mount for step in steps if isinstance(step, MakeGroup)] == ["/c/pids", "/c/unified", "/c/memory"]

@@ -289,6 +289,48 @@ def test_groups_of_killed_launchers_are_removed_and_no_others() -> None:
                 (ours / name).rmdir()
 
 
+@needs("v1 groups", "group of pids", "group of memory")
+@pytest.mark.parametrize("is_left_in_pids", [True, False])
+def test_groups_of_killed_launchers_are_removed_in_other_hierarchies_too(is_left_in_pids: bool) -> None:
+    """Where the one that the box has shows that there are some."""
+    trees = {name: this_host().hierarchy_of(name) for name in ("pids", "memory")}
+    words = [word for tree in this_host().hierarchies for word in (tree.mount, "" if tree.is_v2 else tree.controllers[0], "0-")]
+    op, _ = v1("pids")
+    before: list[Op] = [op, ops.Start(U64(NEWPID))]
+    inside: list[Op] = [ops.EnterGroups(), ops.BecomeInit()]
+    after = [ops.RemoveGroups(), ops.SweepGroups(TextList(tuple(words)))]
+    launch(plan(before, inside, shell("true"), after=after))  # there is a group `sandboxer`
+    name = f"{gone_pid()}-{os.stat('/proc/self/ns/pid').st_ino}-1"
+    made = [
+        Path(f"{tree.mount}/{path_in(controller)}/sandboxer/{name}")
+        for controller, tree in trees.items()
+        if tree and (is_left_in_pids or controller == "memory")
+    ]
+    for path in made:
+        path.mkdir(parents=True)
+    try:
+        ended = launch(plan(before, inside, shell("true"), after=after))
+        assert ended.record["after_errno"] == 0
+        assert [path.exists() for path in made] == [not is_left_in_pids] * len(made)
+    finally:
+        for path in made:
+            if path.exists():
+                path.rmdir()
+
+
+def gone_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def path_in(controller: str) -> str:
+    """Our own group in a hierarchy of v1."""
+    lines = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
+    return next(path for _, names, path in lines if controller in names.split(",")).strip("/")
+
+
 def arm(
     limit_us: int = 0, idle_ms: int = 0, grace_ms: int = 0, group: int = 0, divisor: int = 1, signal: int = 15
 ) -> ops.ArmCpuClock:

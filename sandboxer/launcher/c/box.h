@@ -161,6 +161,7 @@ struct box {
     int root_fd;
     struct group groups[GROUPS];
     struct roster roster;
+    bool has_found_left;     /* there were groups of launchers that were killed */
     int birth_fd;            /* the v2 group that the clone is born in: the box's, or the job's below it; -1: none */
     uint64_t counters[COUNTERS];
     int spaces[SPACES];      /* the box's own file systems of a limited size, in the order of the plan; -1: none */

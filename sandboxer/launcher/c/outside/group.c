@@ -11,6 +11,7 @@
 #define OURS "sandboxer"
 #define ENTRIES_BYTES 2048
 #define LEVELS_MAX 16
+#define MOMENTS 50
 
 /* include/uapi/linux/bpf.h */
 #define K_BPF_PROG_LOAD 5
@@ -171,24 +172,32 @@ static int remove_tree(int dir, const char *name, uint32_t levels) {
     return failed(SYS3(SYS_unlinkat, dir, name, K_AT_REMOVEDIR));
 }
 
-/* Remove a group of a killed launcher. Without a pid namespace something of its box may live: it is killed, where v2 can do that. */
+/* Remove a group of a killed launcher. Without a pid namespace something of its box may live: it is killed, where v2 can do that,
+ * and given a moment to end. */
 static void remove_left(int all_fd, const char *name) {
+    static const struct timespec MOMENT = {0, 1000000};
     if (!remove_tree(all_fd, name, LEVELS_MAX)) return;
     int fd = open_directory(all_fd, name, 0);
     if (fd < 0) return;
-    write_file_at(fd, "cgroup.kill", "1");
+    int error = write_file_at(fd, "cgroup.kill", "1");
     k_close(fd);
+    for (int i = 0; i < MOMENTS && !error; i++) {
+        k_poll(NULL, 0, &MOMENT);
+        if (!remove_tree(all_fd, name, LEVELS_MAX)) return;
+    }
 }
 
-/* Remove the groups of launchers that were killed. Those whose processes are about to end stay, and are somebody's next time. */
-static void sweep(const struct box *box, int all_fd) {
+/* Remove the groups of launchers that were killed. What cannot be removed yet is somebody's next time. */
+static void sweep(struct box *box, int all_fd) {
     _Alignas(struct entry) char entries[ENTRIES_BYTES];
     long size;
     while ((size = SYS3(SYS_getdents64, all_fd, entries, sizeof entries)) > 0) {
         for (long at = 0; at < size;) {
             const struct entry *entry = (const void *)(entries + at);
             at += entry->size;
-            if (is_left(box, entry->name)) remove_left(all_fd, entry->name);
+            if (!is_left(box, entry->name)) continue;
+            box->has_found_left = true;
+            remove_left(all_fd, entry->name);
         }
     }
 }
@@ -392,4 +401,32 @@ int op_remove_groups(struct box *box, struct cursor *c) {
         sweep(box, group->all_fd);
     }
     return first;
+}
+
+static void sweep_tree(struct box *box, const char *mount, const char *controller, uint64_t levels) {
+    int hierarchy = k_openat(AT_FDCWD, mount, K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (hierarchy < 0) return;
+    int base = open_own_group(box, hierarchy, controller, (uint32_t)levels);
+    k_close(hierarchy);
+    if (base < 0) return;
+    int all_fd = open_directory(base, OURS, 0);
+    k_close(base);
+    if (all_fd < 0) return;
+    sweep(box, all_fd);
+    k_close(all_fd);
+}
+
+/* Where killed launchers had left groups, look for more of theirs in the hierarchies that this box has none in. Fields: for each
+ * three texts, as in MakeGroup: where it is mounted, a controller of v1 or none, levels above our own group, followed by a dash. */
+int op_sweep_groups(struct box *box, struct cursor *c) {
+    struct texts words = take_texts(c);
+    if (!taken_all(c) || words.count % 3) return EBADMSG;
+    for (uint32_t i = 0; i < words.count && box->has_found_left; i += 3) {
+        uint64_t levels = 0;
+        const char *mount = take_text(&words.items);
+        const char *controller = take_text(&words.items);
+        if (!read_number(take_text(&words.items), &levels)) return EBADMSG;
+        sweep_tree(box, mount, controller, levels);
+    }
+    return 0;
 }
