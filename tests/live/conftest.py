@@ -70,6 +70,15 @@ def box(person: Person, installation: Installation, workplace: Path) -> Box:
 
 
 @pytest.fixture
+def grouped(caller: Person, installation: Installation) -> Iterator[Box]:
+    """A box of whoever may make groups; nothing of it stays."""
+    adopt_orphans()
+    before = read_traces()
+    yield Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
+    assert wait_until_gone(before) == []
+
+
+@pytest.fixture
 def leaves_nothing(workplace: Path) -> Iterator[None]:
     """The test fails if a process, a mount, a descriptor or a file in the workplace is left when it ends."""
     adopt_orphans()

@@ -5,38 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.live.boxes import Box, enforced
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
+from tests.live.limit_cases import FORKS, GROWN
 from tests.live.needs import needs, this_host
 from tests.live.users import Installation, Person
 
-GROWN = "grown = bytearray({size} << 20)"
-FORKS = """
-children = []
-try:
-    for _ in range({count}):
-        child = os.fork()
-        if child == 0:
-            time.sleep(100)
-        children.append(child)
-finally:
-    for child in children:
-        os.kill(child, 9)
-"""
-
 
 @pytest.fixture
-def box(caller: Person, installation: Installation) -> Iterator[Box]:
-    """A box of whoever may make groups; nothing of it stays."""
-    adopt_orphans()
-    before = read_traces()
-    yield Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
-    assert wait_until_gone(before) == []
+def box(grouped: Box) -> Box:
+    """A box of whoever may make groups."""
+    return grouped
 
 
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -45,7 +29,7 @@ def box(caller: Person, installation: Installation) -> Iterator[Box]:
 @needs("group of memory")
 def test_command_that_takes_more_memory_than_the_box_has_is_out_of_memory(box: Box) -> None:
     box.profile("limits: {memory: 64M}")
-    done, report = box.told(*box.python(GROWN.format(size=200)))
+    done, report = box.told(*box.python(GROWN.format(mib=200)))
     assert (done.returncode, report["reason"], report["signal"]) == (137, "oom", 9)
     assert report["usage"]["oom_kills"] >= 1
     assert "its memory was used up" in done.stderr
@@ -55,7 +39,7 @@ def test_command_that_takes_more_memory_than_the_box_has_is_out_of_memory(box: B
 @needs("group of memory")
 def test_command_that_takes_less_memory_is_left_alone(box: Box) -> None:
     box.profile("limits: {memory: 64M}")
-    done, report = box.told(*box.python(GROWN.format(size=20)))
+    done, report = box.told(*box.python(GROWN.format(mib=20)))
     assert (done.returncode, report["reason"], report["usage"]["oom_kills"]) == (0, "exited", 0)
     assert report["usage"]["memory_peak_bytes"] >= 20 << 20
 
@@ -76,7 +60,7 @@ def test_memory_is_that_of_all_processes_and_of_files_in_memory(box: Box) -> Non
 @needs("group of memory")
 def test_failure_that_follows_from_a_process_without_memory_has_that_reason(box: Box) -> None:
     box.profile("limits: {memory: 64M}")
-    inner = " ".join(map(_quoted, box.python(GROWN.format(size=200))))
+    inner = " ".join(map(_quoted, box.python(GROWN.format(mib=200))))
     _, report = box.told("sh", "-c", f"{inner}; exit 7")
     assert report["reason"] == "oom"
     assert report["exit_code"] in (7, None)  # with v2 the whole box is killed
@@ -259,7 +243,7 @@ def test_limit_without_a_group_is_refused_or_reported(ordinary: Person, installa
         box.profile("limits: {memory: 64M}")
         assert "memory is not limited for the box as a whole" in box.refusal()
         box.profile("limits: {memory: 64M, enforce: best_effort}")
-        done, report = box.told(*box.python(GROWN.format(size=200)))
+        done, report = box.told(*box.python(GROWN.format(mib=200)))
         assert "MemoryError" in done.stderr  # what each process alone is held to
         assert report["is_weakened"]
         assert "enforced: data: 64M" in enforced(report, "limits")
@@ -299,7 +283,7 @@ def _below(root: int) -> list[int]:
 @needs("group of memory")
 def test_many_boxes_at_once_are_limited_each_on_its_own(box: Box) -> None:
     box.profile("limits: {memory: 64M}")
-    words = box.words(box.python(GROWN.format(size=40) + "\ntime.sleep(1)"))
+    words = box.words(box.python(GROWN.format(mib=40) + "\ntime.sleep(1)"))
     started = [
         subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=subprocess.DEVNULL) for _ in range(4)
     ]

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.live.boxes import Box
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 from tests.live.needs import give_up, needs, this_host
 from tests.live.test_group_limits import files_of_group
-from tests.live.users import Installation, Person
 
 WHERE = """
 seen["first"] = sorted(os.sched_getaffinity(0))
@@ -39,15 +37,6 @@ except OSError as error:
     seen["error"] = error.errno
 os._exit({status})
 """
-
-
-@pytest.fixture
-def grouped(caller: Person, installation: Installation) -> Iterator[Box]:
-    """A box of whoever may make groups; nothing of it stays."""
-    adopt_orphans()
-    before = read_traces()
-    yield Box(caller, installation, caller.directory(f"work-{os.urandom(4).hex()}"))
-    assert wait_until_gone(before) == []
 
 
 # ── processors ────────────────────────────────────────────────────────────────────────────────────────────────────────
