@@ -6,18 +6,17 @@ The wire is a socket of its own, so nothing that the function prints can be take
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from sandboxer.calls.bundle import BOOT, bundle
+from sandboxer.calls.bundle import BOOT
 from sandboxer.calls.child import MAIN
 from sandboxer.calls.errors import ExecutionError, death, remote_error
+from sandboxer.calls.request import Packed, pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import check, find_classes, hints_of
 from sandboxer.calls.wire.decode import decode
@@ -116,32 +115,6 @@ class Wire:
             launch.cancel()
 
 
-def refer(function: Callable[..., Any]) -> dict[str, Any]:
-    """How the box finds a function: by its module and its name there, or the file where that is the main program; or by value.
-
-    By value goes what has no such name, with cloudpickle. Raises: SerializationError where that is not installed.
-    """
-    module, name = function.__module__, function.__qualname__
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
-    if "<" in name or (module == "__main__" and not file):
-        return {"by_value": _by_value(function, name)}
-    return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
-
-
-def _by_value(function: Callable[..., Any], name: str) -> bytes:
-    try:
-        from cloudpickle import dumps  # type: ignore[import-untyped]
-    except ImportError:
-        what = f"{name} has no name in a module that the box could find it by"
-        raise SerializationError(f"{what}: define the function at the top of one, or install cloudpickle") from None
-    try:
-        data: bytes = dumps(function)
-    except Exception as error:
-        raise SerializationError(f"{name} cannot cross: {error}") from error
-    return data
-
-
 def make_call(
     function: Callable[..., R],
     arguments: tuple[Any, ...],
@@ -156,22 +129,22 @@ def make_call(
 
     Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
-    reference = refer(function)
-    try:
-        packed = pickle.dumps((arguments, keywords), protocol=5)
-    except Exception as error:
-        raise SerializationError(f"the arguments cannot cross: {error}") from error
-    sent = pickle.dumps({**reference, "path": sys.path, "arguments": packed})
-    data = bundle(by_value=bool(reference["by_value"])) + len(sent).to_bytes(8, "little") + sent
-    argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        wire = Wire(ours, data, caps, stop_fd)
-        result = run_wired(request, argv, wire, theirs, max_output_bytes=max_output_bytes)
+    packed = pack_call(function, arguments, keywords)
+    wire, result = run_fresh(packed, request=request, caps=caps, max_output_bytes=max_output_bytes, stop_fd=stop_fd)
     try:
         return Call(read_answer(wire, function, caps, result), None, result)
     except (ExecutionError, SerializationError) as error:
         return Call(None, error, result)
+
+
+def run_fresh(packed: Packed, *, request: Request, caps: Caps, max_output_bytes: int, stop_fd: int = -1) -> tuple[Wire, Result]:
+    """Run a packed call in a fresh interpreter in a box of its own. Raises: ProfileError, HostError."""
+    argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours, pack_ready(by_value=packed.by_value) + packed.data, caps, stop_fd)
+        result = run_wired(request, argv, wire, theirs, max_output_bytes=max_output_bytes)
+    return wire, result
 
 
 def read_answer(wire: Wire, function: Callable[..., R], caps: Caps, result: Result) -> R:

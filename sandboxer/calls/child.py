@@ -1,6 +1,6 @@
 """What runs in the box: it takes a function and its arguments from the caller, calls it, and answers.
 
-The caller trusts nothing of what happens here. The interpreter is bare (-I -S), and the modules that this needs come with the
+The caller trusts nothing of what happens here. The interpreter is bare (-I -S), and the modules that this needs come ahead of the
 request: no box has to show sandboxer. A module that imports `sandboxed` gets a stand-in that leaves functions as they are.
 """
 
@@ -14,10 +14,11 @@ import sys
 import traceback
 from collections.abc import Coroutine
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-WIRE_FD = 60
-"""Where the wire is, once standard input is empty; out of the way of what the function opens."""
+if TYPE_CHECKING:
+    from sandboxer.calls.channel import Channel
+
 MAIN = "__sandboxed_main__"
 MAX_TEXT = 8192
 MAX_FRAMES = 100
@@ -42,32 +43,38 @@ class _Bundle:
 
 
 def main(codes: dict[str, tuple[CodeType, bool]]) -> None:
-    """Take the request from standard input, and answer there."""
-    wire = os.dup2(0, WIRE_FD, inheritable=False)
-    request = pickle.loads(_read_block(wire))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    sys.path[:] = request["path"]
-    sys.meta_path.insert(0, _Bundle(codes))
-    kind, value = _call(request)
-    _answer(wire, kind, value)
+    """Serve the one call that comes over standard input."""
+    install(codes)
+    from sandboxer.calls.channel import Gone, take_wire
+    from sandboxer.calls.wire.block import READY
+
+    channel = take_wire()
+    try:
+        prepare(channel.take(READY))
+        serve(channel)
+    except Gone:
+        os._exit(1)
     os._exit(0)  # threads that never end, and what waits for the end of the interpreter, are not waited for
 
 
-def _read_block(fd: int) -> bytes:
-    size = int.from_bytes(_read(fd, 8), "little")
-    return _read(fd, size)
+def install(codes: dict[str, tuple[CodeType, bool]]) -> None:
+    """Let the modules that came be imported."""
+    sys.meta_path.insert(0, _Bundle(codes))
 
 
-def _read(fd: int, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        piece = os.read(fd, min(size - len(data), 1 << 20))
-        if not piece:
-            os._exit(1)  # the caller is gone
-        data += piece
-    return bytes(data)
+def prepare(ready: dict[str, Any]) -> None:
+    """Make this interpreter ready to serve. ready: `path` is its `sys.path`; `modules` are imported now (module, file)."""
+    sys.path[:] = ready["path"]
+    for module, file in ready["modules"]:
+        _load(module, file)
+
+
+def serve(channel: Channel) -> None:
+    """Take one call and answer it. Whatever the function does short of ending the process, this returns. Raises: Gone."""
+    from sandboxer.calls.wire.block import CALL
+
+    kind, value = _call(channel.take(CALL))
+    _answer(channel, kind, value)
 
 
 def _call(request: dict[str, Any]) -> tuple[int, Any]:
@@ -97,9 +104,11 @@ def _find(request: dict[str, Any]) -> Any:
 
 
 def _load(module: str, file: str) -> ModuleType:
-    """The module of the function. A program's main module is run under another name, so that its guarded part is not."""
+    """The module of the function. A program's main module is run under another name, once, so that its guarded part is not."""
     if not file:
         return importlib.import_module(module)
+    if MAIN in sys.modules:
+        return sys.modules[MAIN]
     spec = importlib.util.spec_from_file_location(MAIN, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import {file}")
@@ -133,7 +142,7 @@ def _text(error: BaseException) -> str:
         return "(its text cannot be had)"
 
 
-def _answer(wire: int, kind: int, value: Any) -> None:
+def _answer(channel: Channel, kind: int, value: Any) -> None:
     from sandboxer.calls.wire.encode import encode
     from sandboxer.calls.wire.frame import ERROR, pack_frame
 
@@ -146,7 +155,4 @@ def _answer(wire: int, kind: int, value: Any) -> None:
             stream.flush()
         except Exception:  # the function may have closed or replaced it
             continue
-    for buffer in pack_frame(kind, sent.text, sent.segments):
-        left = memoryview(buffer).cast("B")
-        while left:
-            left = left[os.write(wire, left) :]
+    channel.write(pack_frame(kind, sent.text, sent.segments))

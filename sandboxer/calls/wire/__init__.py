@@ -10,4 +10,6 @@ Nothing of it names code. Classes of the caller's are made only where the annota
     measure  how many items a text has and how deep it goes, without parsing it
     decode   text and segments into a value
     declared which classes an annotation names, and whether a value is what it says
+    frame    how text and segments go over a stream
+    block    what goes the other way
 """

@@ -1,0 +1,72 @@
+"""What the caller sends: how the box finds a function, with which arguments, and what its interpreter needs before that.
+
+All of it is bytes, made ahead of any box: what cannot cross is refused before anything starts.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from sandboxer.calls.bundle import bundle
+from sandboxer.calls.wire.block import CALL, READY, pack_block
+from sandboxer.calls.wire.caps import SerializationError
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A call as bytes. by_value: the box needs what makes functions of values."""
+
+    data: bytes
+    by_value: bool
+
+
+def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = ()) -> bytes:
+    """What an interpreter gets first, once: the modules that serve, and where to import from.
+
+    modules: those to import ahead of any call (name, file of a main program or empty). by_value: as in `bundle`.
+    """
+    ready = {"path": sys.path, "modules": list(modules)}
+    return bundle(by_value=by_value) + pack_block(READY, pickle.dumps(ready))
+
+
+def pack_call(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Packed:
+    """One call for an interpreter that is ready. Raises: SerializationError for what cannot cross."""
+    reference = refer(function)
+    try:
+        packed = pickle.dumps((arguments, keywords), protocol=5)
+    except Exception as error:
+        raise SerializationError(f"the arguments cannot cross: {error}") from error
+    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed}))
+    return Packed(data, bool(reference["by_value"]))
+
+
+def refer(function: Callable[..., Any]) -> dict[str, Any]:
+    """How the box finds a function: by its module and its name there, or the file where that is the main program; or by value.
+
+    By value goes what has no such name, with cloudpickle. Raises: SerializationError where that is not installed.
+    """
+    module, name = function.__module__, function.__qualname__
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
+    if "<" in name or (module == "__main__" and not file):
+        return {"by_value": _by_value(function, name)}
+    return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
+
+
+def _by_value(function: Callable[..., Any], name: str) -> bytes:
+    try:
+        from cloudpickle import dumps  # type: ignore[import-untyped]
+    except ImportError:
+        what = f"{name} has no name in a module that the box could find it by"
+        raise SerializationError(f"{what}: define the function at the top of one, or install cloudpickle") from None
+    try:
+        data: bytes = dumps(function)
+    except Exception as error:
+        raise SerializationError(f"{name} cannot cross: {error}") from error
+    return data

@@ -1,0 +1,17 @@
+"""Blocks: what the caller says to the box. The box has every reason to trust them; they are pickles.
+
+kind u8, length u64 in bytes, little endian; the pickle
+"""
+
+from __future__ import annotations
+
+import struct
+
+READY, CALL = 1, 2
+"""What an interpreter needs before it can serve; a function and its arguments."""
+HEAD = struct.Struct("<BQ")
+
+
+def pack_block(kind: int, content: bytes) -> bytes:
+    """One block."""
+    return HEAD.pack(kind, len(content)) + content

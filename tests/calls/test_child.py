@@ -1,0 +1,58 @@
+"""What runs in a box, here without one: an interpreter that is ready serves one call after the other."""
+
+from __future__ import annotations
+
+import math
+import operator
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandboxer.calls.channel import Channel, Gone
+from sandboxer.calls.child import serve
+from sandboxer.calls.request import pack_call
+from sandboxer.calls.wire.block import READY, pack_block
+from sandboxer.calls.wire.caps import Caps
+from sandboxer.calls.wire.decode import decode
+from sandboxer.calls.wire.frame import ERROR, VALUE, FrameReader
+
+
+def answer_of(ours: socket.socket) -> tuple[int, Any]:
+    reader = FrameReader(Caps())
+    reader.feed(ours.recv(1 << 16))
+    assert reader.is_whole
+    return reader.kind, decode(reader.text, reader.segments)
+
+
+def ask(ours: socket.socket, channel: Channel, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    ours.sendall(pack_call(function, arguments, {}).data)
+    serve(channel)
+    return answer_of(ours)
+
+
+def test_interpreter_serves_one_call_after_the_other() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(theirs.fileno())
+        assert ask(ours, channel, operator.add, 1, 2) == (VALUE, 3)
+        kind, told = ask(ours, channel, math.sqrt, -1)
+        assert (kind, told["classes"][0]) == (ERROR, "builtins:ValueError")
+        assert ask(ours, channel, math.sqrt, 4) == (VALUE, 2.0)
+
+
+def test_caller_that_is_gone_is_told_apart() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.close()
+        with pytest.raises(Gone):
+            serve(Channel(theirs.fileno()))
+
+
+def test_block_that_is_not_expected_is_refused() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(pack_block(READY, b""))
+        with pytest.raises(ValueError, match="kind 1 came, and 2 was expected"):
+            serve(Channel(theirs.fileno()))

@@ -1,0 +1,35 @@
+"""A call as bytes: how a function is found, and what cannot cross."""
+
+from __future__ import annotations
+
+import math
+import sys
+import types
+
+import pytest
+
+from sandboxer.calls.request import pack_call, refer
+from sandboxer.calls.wire.caps import SerializationError
+
+
+def test_function_of_a_module_goes_by_its_name() -> None:
+    assert refer(math.sqrt) == {"by_value": b"", "module": "math", "name": "sqrt", "file": ""}
+
+
+def test_function_of_a_program_goes_by_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__file__ = "/somewhere/program.py"
+    exec("def f(): pass", main.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert refer(main.f) == {"by_value": b"", "module": "__main__", "name": "f", "file": "/somewhere/program.py"}
+
+
+def test_function_without_a_name_goes_by_value() -> None:
+    assert refer(lambda: 0)["by_value"]
+    assert pack_call(lambda: 0, (), {}).by_value
+    assert not pack_call(math.sqrt, (4,), {}).by_value
+
+
+def test_argument_that_cannot_cross_is_refused() -> None:
+    with pytest.raises(SerializationError, match="the arguments cannot cross"):
+        pack_call(math.sqrt, (lambda: 0,), {})
