@@ -15,12 +15,13 @@ from typing import Any, Generic, TypeVar
 
 from sandboxer.calls.bundle import BOOT
 from sandboxer.calls.child import MAIN
+from sandboxer.calls.conversation import Basket, Conversation
 from sandboxer.calls.errors import ExecutionError, death, remote_error
 from sandboxer.calls.request import Packed, pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import check, find_classes, hints_of
 from sandboxer.calls.wire.decode import decode
-from sandboxer.calls.wire.frame import VALUE, FrameReader
+from sandboxer.calls.wire.frame import ERROR, Frame
 from sandboxer.errors import SandboxerError
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result
@@ -29,7 +30,7 @@ from sandboxer.run.start import run_wired
 from sandboxer.run.turns import Turns
 
 R = TypeVar("R")
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,54 +49,71 @@ class Call(Generic[R]):
 
 
 class Wire:
-    """Our end: the request is fed and the answer taken while the box runs. A hostile answer ends the box.
+    """Our end: what is said is sent and what comes is heard while the box runs. A hostile word ends the box.
 
-    stop_fd: readable when somebody wants the end of it.
+    stop_fd: readable when somebody wants the end of it. basket: of the items of a generator, whose credit is sent on.
     """
 
-    def __init__(self, ours: socket.socket, request: bytes, caps: Caps, stop_fd: int = -1) -> None:
+    def __init__(
+        self, ours: socket.socket, conversation: Conversation, *, stop_fd: int = -1, basket: Basket | None = None
+    ) -> None:
         self._ours = ours
+        self._conversation = conversation
         self._stop_fd = stop_fd
-        self._left = memoryview(request)
-        self.reader = FrameReader(caps)
+        self._basket = basket
+        self._is_open = True
         self.error: SerializationError | None = None
 
     def enter(self, turns: Turns, launch: Launch) -> None:
-        """Take turns with the streams, and listen until the box has ended to whoever wants that."""
+        """Take turns with the streams, and listen until the box has ended to whoever wants something of it."""
         self._ours.setblocking(False)
-        if self._stop_fd >= 0:
-            turns.add(self._stop_fd, select.POLLIN, lambda _: self._end(turns, launch))
-            turns.add(launch.result_fd, select.POLLIN, lambda _: self._let_go(turns, launch))
-        turns.add(self._ours.fileno(), select.POLLIN | select.POLLOUT, lambda events: self._serve(turns, launch, events))
+        others = {self._stop_fd: lambda: self._end(turns, launch)} if self._stop_fd >= 0 else {}
+        if self._basket is not None:
+            others[self._basket.credit_fd] = lambda: self._give_credit(turns, launch)
+        for descriptor, call in others.items():
+            turns.add(descriptor, select.POLLIN, lambda _, call=call: call())  # type: ignore[misc]  # bound here
+        if others:
+            turns.add(launch.result_fd, select.POLLIN, lambda _: self._let_go(turns, launch, list(others)))
+        self._wait(turns, launch)
 
     def correct(self, record: dict[str, int]) -> dict[str, int]:
         """The monitor's record as it is."""
         return record
 
+    def _wait(self, turns: Turns, launch: Launch) -> None:
+        """Wait for what the socket has to be waited for now."""
+        events = select.POLLIN | (select.POLLOUT if self._conversation.unsent() else 0)
+        if self._is_open:
+            turns.add(self._ours.fileno(), events, lambda found: self._serve(turns, launch, found))
+
     def _end(self, turns: Turns, launch: Launch) -> None:
         turns.drop(self._stop_fd)
         launch.cancel()
 
-    def _let_go(self, turns: Turns, launch: Launch) -> None:
-        turns.drop(self._stop_fd)
-        turns.drop(launch.result_fd)
+    def _let_go(self, turns: Turns, launch: Launch, others: list[int]) -> None:
+        for descriptor in (*others, launch.result_fd):
+            turns.drop(descriptor)
+
+    def _give_credit(self, turns: Turns, launch: Launch) -> None:
+        if self._basket is not None:
+            self._conversation.say(self._basket.take_credit())
+            self._wait(turns, launch)
 
     def _serve(self, turns: Turns, launch: Launch, events: int) -> None:
-        if events & select.POLLOUT and self._left:
-            self._send(turns, launch)
+        if events & select.POLLOUT:
+            self._send()
         if events & (select.POLLIN | select.POLLHUP | select.POLLERR):
             self._take(turns, launch)
+        self._wait(turns, launch)
 
-    def _send(self, turns: Turns, launch: Launch) -> None:
+    def _send(self) -> None:
+        left = self._conversation.unsent()
         try:
-            self._left = self._left[self._ours.send(self._left[: 1 << 20]) :]
+            self._conversation.note_sent(self._ours.send(left[: 1 << 20]))
         except (BrokenPipeError, ConnectionResetError):
-            self._left = self._left[:0]  # nobody is there any more; why, the record says
+            self._conversation.note_sent(len(left))  # nobody is there any more; why, the record says
         except BlockingIOError:
             return
-        if not self._left:
-            turns.drop(self._ours.fileno())
-            turns.add(self._ours.fileno(), select.POLLIN, lambda events: self._serve(turns, launch, events))
 
     def _take(self, turns: Turns, launch: Launch) -> None:
         try:
@@ -105,14 +123,23 @@ class Wire:
         except ConnectionResetError:
             data = b""
         if not data:
+            self._is_open = False
             turns.drop(self._ours.fileno())
             return
         try:
             if self.error is None:
-                self.reader.feed(data)
+                self._conversation.hear(data)
         except SerializationError as error:
             self.error = error
             launch.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is agreed about all calls of a function. max_output_bytes: of each of its standard outputs."""
+
+    caps: Caps
+    max_output_bytes: int
 
 
 def make_call(
@@ -121,8 +148,7 @@ def make_call(
     keywords: dict[str, Any],
     *,
     request: Request,
-    caps: Caps,
-    max_output_bytes: int,
+    terms: Terms,
     stop_fd: int = -1,
 ) -> Call[R]:
     """Call a function in a box and wait. stop_fd: as in `Wire`.
@@ -130,37 +156,53 @@ def make_call(
     Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
     packed = pack_call(function, arguments, keywords)
-    wire, result = run_fresh(packed, request=request, caps=caps, max_output_bytes=max_output_bytes, stop_fd=stop_fd)
+    return run_call(packed, hints_of(function).get("return", Any), request=request, terms=terms, stop_fd=stop_fd)
+
+
+def run_call(
+    packed: Packed, annotation: Any, *, request: Request, terms: Terms, stop_fd: int = -1, basket: Basket | None = None
+) -> Call[Any]:
+    """Run a packed call in a fresh interpreter and wait. annotation: of what it returns. Raises: ProfileError, HostError."""
+    conversation = Conversation(pack_ready(by_value=packed.by_value) + packed.data, terms.caps, basket=basket)
+    error, result = run_fresh(conversation, request, terms, stop_fd=stop_fd, basket=basket)
     try:
-        return Call(read_answer(wire, function, caps, result), None, result)
-    except (ExecutionError, SerializationError) as error:
-        return Call(None, error, result)
+        if error is not None:
+            raise error
+        return Call(read_answer(conversation.answer, annotation, terms.caps, result), None, result)
+    except (ExecutionError, SerializationError) as problem:
+        return Call(None, problem, result)
 
 
-def run_fresh(packed: Packed, *, request: Request, caps: Caps, max_output_bytes: int, stop_fd: int = -1) -> tuple[Wire, Result]:
-    """Run a packed call in a fresh interpreter in a box of its own. Raises: ProfileError, HostError."""
+def run_fresh(
+    conversation: Conversation, request: Request, terms: Terms, *, stop_fd: int = -1, basket: Basket | None = None
+) -> tuple[SerializationError | None, Result]:
+    """Hold a conversation with a fresh interpreter in a box of its own; what was wrong in it, and what became of the box.
+
+    Raises: ProfileError, HostError.
+    """
     argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wire = Wire(ours, pack_ready(by_value=packed.by_value) + packed.data, caps, stop_fd)
-        result = run_wired(request, argv, wire, theirs, max_output_bytes=max_output_bytes)
-    return wire, result
+        wire = Wire(ours, conversation, stop_fd=stop_fd, basket=basket)
+        result = run_wired(request, argv, wire, theirs, max_output_bytes=terms.max_output_bytes)
+    return wire.error, result
 
 
-def read_answer(wire: Wire, function: Callable[..., R], caps: Caps, result: Result) -> R:
+def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Result) -> Any:
     """The value that came. Raises: SerializationError for what is none, ExecutionError for what came instead of one."""
-    if wire.error is not None:
-        raise wire.error
     if result.reason in (Reason.SETUP_FAILED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE):
         raise ExecutionError(result.detail, result)
-    reader = wire.reader
-    if result.reason is not Reason.EXITED or not reader.is_whole:
+    if result.reason is not Reason.EXITED or answer is None:
         raise death(result)
-    if reader.kind != VALUE:
-        raise remote_error(decode(reader.text, reader.segments, caps=caps), result)
-    annotation = hints_of(function).get("return", Any)
+    if answer.kind == ERROR:
+        raise remote_error(decode(answer.text, answer.segments, caps=caps), result)
+    return read_value(answer, annotation, caps)
+
+
+def read_value(frame: Frame, annotation: Any, caps: Caps) -> Any:
+    """What a frame holds, which is what the annotation says. Raises: SerializationError."""
     classes = find_classes(annotation)
     classes |= {f"{MAIN}{name.removeprefix('__main__')}": one for name, one in classes.items() if name.startswith("__main__:")}
-    value: R = decode(reader.text, reader.segments, classes, caps)
+    value = decode(frame.text, frame.segments, classes, caps)
     check(value, annotation)
     return value

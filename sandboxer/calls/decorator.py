@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from sandboxer.calls.call import Call, make_call
+from sandboxer.calls.call import Call, Terms, make_call
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.run.start import Options, make_request
@@ -26,16 +26,13 @@ class Sandboxed(Generic[P, R]):
     result of `call`, and nowhere else.
     """
 
-    def __init__(
-        self, function: Callable[P, R], profile: str | os.PathLike[str], options: Options, caps: Caps, max_output_bytes: int
-    ) -> None:
+    def __init__(self, function: Callable[P, R], profile: str | os.PathLike[str], options: Options, terms: Terms) -> None:
         functools.update_wrapper(self, function)
         self.local: Callable[P, R] = function
         """The function itself, without a box."""
         self._request = functools.partial(make_request, profile, options)
         self._is_async = inspect.iscoroutinefunction(function)
-        self._caps = caps
-        self._max_output_bytes = max_output_bytes
+        self._terms = terms
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
         """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class.
@@ -89,8 +86,7 @@ class Sandboxed(Generic[P, R]):
             arguments,
             keywords,
             request=self._request(),
-            caps=self._caps,
-            max_output_bytes=self._max_output_bytes,
+            terms=self._terms,
             stop_fd=stop_fd,
         )
 
@@ -122,7 +118,7 @@ def sandboxed(
     """
 
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        caps = Caps(text_bytes=max_answer_bytes)
-        return Sandboxed(wrapped, profile, Options(**options), caps, max_output_bytes)  # type: ignore[typeddict-item]
+        terms = Terms(Caps(text_bytes=max_answer_bytes), max_output_bytes)
+        return Sandboxed(wrapped, profile, Options(**options), terms)  # type: ignore[typeddict-item]
 
     return wrap(function) if function is not None else wrap

@@ -22,8 +22,9 @@ from sandboxer.calls.wire.frame import ERROR, VALUE, FrameReader
 def answer_of(ours: socket.socket) -> tuple[int, Any]:
     reader = FrameReader(Caps())
     reader.feed(ours.recv(1 << 16))
-    assert reader.is_whole
-    return reader.kind, decode(reader.text, reader.segments)
+    frame = reader.next((VALUE, ERROR))
+    assert frame is not None
+    return frame.kind, decode(frame.text, frame.segments)
 
 
 def ask(ours: socket.socket, channel: Channel, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:

@@ -9,6 +9,10 @@ import struct
 
 READY, CALL = 1, 2
 """What an interpreter needs before it can serve; a function and its arguments."""
+NEXT = 3
+"""So many items were taken, of so many bytes: as many more may come."""
+ANSWER, REFUSAL = 4, 5
+"""What a host function returned; the class and the text of what came instead of that."""
 HEAD = struct.Struct("<BQ")
 
 

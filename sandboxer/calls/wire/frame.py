@@ -1,19 +1,26 @@
-"""Frames: how text and segments go over a stream. One frame is one answer, and nothing may follow it.
+"""Frames: how text and segments go over a stream, from the box to the caller.
 
     magic, kind u8, text u32, segments u32, and for each segment u64: their lengths in bytes, little endian; text; segments
 
-What a frame says of its lengths is held against the caps ahead of any memory for it, and memory is taken only for what came.
+What a frame says of its kind and its lengths is held against what may come ahead of any memory for it, and memory is taken only
+for what came.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from typing import Any
 
 from sandboxer.calls.wire.caps import Caps, SerializationError
 
 MAGIC = b"SBX1"
 VALUE, ERROR = 1, 2
+"""The end of a call: what a function returned, or what it raised."""
+ITEM, DONE = 3, 4
+"""What a generator yielded; what it returned in the end."""
+ASK = 5
+"""The box wants a host function to be called."""
 HEAD = struct.Struct("<4sBII")
 LENGTH_BYTES = 8
 
@@ -25,47 +32,56 @@ def pack_frame(kind: int, text: bytes, segments: list[Any]) -> list[Any]:
     return [head, text, *segments]
 
 
+class Frame:
+    """One frame, whole. content_bytes: of the text and the segments together."""
+
+    __slots__ = ("content_bytes", "kind", "segments", "text")
+
+    def __init__(self, kind: int, text: bytes, segments: list[Any]) -> None:
+        self.kind = kind
+        self.text = text
+        self.segments = segments
+        self.content_bytes = len(text) + sum(map(len, segments))
+
+
 class FrameReader:
-    """Takes a frame from a stream that a hostile process writes, piece by piece.
+    """Takes frames from a stream that a hostile process writes, piece by piece."""
 
-    is_whole: all of it is there; then kind, text and segments are its parts.
-    """
-
-    __slots__ = ("_caps", "_data", "_ends", "_wanted", "is_whole", "kind", "segments", "text")
+    __slots__ = ("_caps", "_data", "_ends", "_kind", "_text_bytes")
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
         self._data = bytearray()
-        self._wanted = HEAD.size
-        self._ends: list[int] = []
-        self.is_whole = False
-        self.kind = 0
-        self.text = b""
-        self.segments: list[bytes] = []
+        self._kind = 0
+        self._text_bytes = 0
+        self._ends: list[int] = []  # of the head with its lengths, then of the text, then of each segment
 
     def feed(self, data: bytes) -> None:
-        """Take what has come. Raises: SerializationError, after which nothing more is to be taken."""
-        if self.is_whole and data:
-            raise SerializationError("more came after the answer")
+        """Take what has come. `next` is to be called until it has no more."""
         self._data += data
-        if not self._ends and len(self._data) >= HEAD.size:
-            self._read_head()
-        if self._ends and len(self._data) >= self._ends[0] and len(self._ends) == 1:
-            self._read_lengths()
-        if len(self._ends) > 1:
-            if len(self._data) > self._ends[-1]:
-                raise SerializationError("more came than the answer says it has")
-            if len(self._data) == self._ends[-1]:
-                self._cut()
 
-    def _read_head(self) -> None:
+    def next(self, expected: Collection[int]) -> Frame | None:
+        """The next frame if all of it is there. expected: the kinds that may come now.
+
+        Raises: SerializationError, after which nothing more is to be taken.
+        """
+        if self._data and not expected:
+            raise SerializationError("more came than was asked for")
+        if not self._ends and len(self._data) >= HEAD.size:
+            self._read_head(expected)
+        if len(self._ends) == 1 and len(self._data) >= self._ends[0]:
+            self._read_lengths()
+        if len(self._ends) > 1 and len(self._data) >= self._ends[-1]:
+            return self._cut()
+        return None
+
+    def _read_head(self, expected: Collection[int]) -> None:
         magic, kind, text_bytes, count = HEAD.unpack_from(self._data)
-        if magic != MAGIC or kind not in (VALUE, ERROR):
+        if magic != MAGIC or kind not in expected:
             raise SerializationError("what came is no answer")
         if text_bytes > self._caps.text_bytes or count > self._caps.segments:
             raise SerializationError("the answer is larger than it may be")
-        self.kind = kind
-        self._wanted = text_bytes
+        self._kind, self._text_bytes = kind, text_bytes
         self._ends = [HEAD.size + LENGTH_BYTES * count]
 
     def _read_lengths(self) -> None:
@@ -73,11 +89,12 @@ class FrameReader:
         sizes = struct.unpack_from(f"<{count}Q", self._data, HEAD.size)
         if sum(sizes) > self._caps.segment_bytes:
             raise SerializationError("the answer is larger than it may be")
-        for size in (self._wanted, *sizes):
+        for size in (self._text_bytes, *sizes):
             self._ends.append(self._ends[-1] + size)
 
-    def _cut(self) -> None:
-        parts = [bytes(self._data[begin:end]) for begin, end in zip(self._ends, self._ends[1:], strict=False)]
-        self.text, *self.segments = parts
-        self._data.clear()
-        self.is_whole = True
+    def _cut(self) -> Frame:
+        with memoryview(self._data) as view:
+            text, *segments = [bytes(view[begin:end]) for begin, end in zip(self._ends, self._ends[1:], strict=False)]
+        del self._data[: self._ends[-1]]
+        self._ends = []
+        return Frame(self._kind, text, segments)

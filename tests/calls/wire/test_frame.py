@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandboxer.calls.wire.caps import Caps, SerializationError
-from sandboxer.calls.wire.frame import ERROR, HEAD, MAGIC, VALUE, FrameReader, pack_frame
+from sandboxer.calls.wire.frame import ASK, DONE, ERROR, HEAD, ITEM, MAGIC, VALUE, Frame, FrameReader, pack_frame
+
+ENDS = (VALUE, ERROR)
+KINDS = (VALUE, ERROR, ITEM, DONE, ASK)
 
 
 def packed(kind: int = VALUE, text: bytes = b"[1]", segments: tuple[bytes, ...] = ()) -> bytes:
     return b"".join(map(bytes, pack_frame(kind, text, list(segments))))
 
 
+def read(reader: FrameReader, data: bytes, expected: tuple[int, ...] = ENDS) -> list[Frame]:
+    reader.feed(data)
+    found = []
+    while (frame := reader.next(expected)) is not None:
+        found.append(frame)
+    return found
+
+
+FRAMES = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.binary(max_size=50), st.lists(st.binary(max_size=20), max_size=4).map(tuple)), max_size=4
+)
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=50), st.lists(st.binary(max_size=20), max_size=4), st.integers(1, 30))
-def test_frame_is_whole_whatever_its_pieces(text: bytes, segments: list[bytes], size: int) -> None:
-    data = packed(ERROR, text, tuple(segments))
+@given(FRAMES, st.integers(1, 30))
+def test_frames_are_whole_whatever_their_pieces(frames: list[tuple[int, bytes, tuple[bytes, ...]]], size: int) -> None:
+    data = b"".join(packed(*one) for one in frames)
     reader = FrameReader(Caps())
+    found: list[Frame] = []
     for at in range(0, len(data), size):
-        assert not reader.is_whole
-        reader.feed(data[at : at + size])
-    assert (reader.is_whole, reader.kind, reader.text, reader.segments) == (True, ERROR, text, segments)
+        found += read(reader, data[at : at + size], KINDS)
+    assert [(one.kind, one.text, tuple(one.segments)) for one in found] == frames
+    assert [one.content_bytes for one in found] == [len(text) + sum(map(len, segments)) for _, text, segments in frames]
 
 
 def test_half_a_frame_is_none() -> None:
-    reader = FrameReader(Caps())
-    reader.feed(packed()[:-1])
-    assert not reader.is_whole
+    assert read(FrameReader(Caps()), packed()[:-1]) == []
 
 
 @pytest.mark.parametrize(
@@ -39,31 +55,48 @@ def test_half_a_frame_is_none() -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", "no answer"),
         (HEAD.pack(MAGIC, 9, 0, 0), "no answer"),
+        (HEAD.pack(MAGIC, ITEM, 0, 0), "no answer"),
         (HEAD.pack(MAGIC, VALUE, (16 << 20) + 1, 0), "larger than it may be"),
         (HEAD.pack(MAGIC, VALUE, 0, 10_001), "larger than it may be"),
         (HEAD.pack(MAGIC, VALUE, 0, 2) + struct.pack("<QQ", 1 << 63, 1 << 63), "larger than it may be"),
         (HEAD.pack(MAGIC, VALUE, 0, 1) + struct.pack("<Q", (1 << 30) + 1), "larger than it may be"),
-        (packed() + b"x", "more came"),
-        (packed() + packed(), "more came"),
     ],
 )
 def test_frame_that_says_too_much_is_refused_at_its_head(data: bytes, what: str) -> None:
     with pytest.raises(SerializationError, match=what):
-        FrameReader(Caps()).feed(data)
+        read(FrameReader(Caps()), data)
 
 
-def test_what_comes_after_the_answer_is_refused() -> None:
+def test_kind_is_held_against_what_may_come_at_that_time() -> None:
     reader = FrameReader(Caps())
-    reader.feed(packed())
-    reader.feed(b"")
-    with pytest.raises(SerializationError, match="after the answer"):
-        reader.feed(b"x")
+    reader.feed(packed(ITEM) + packed(ITEM))
+    assert reader.next((ITEM,)) is not None
+    with pytest.raises(SerializationError, match="no answer"):
+        reader.next((DONE,))
+
+
+def test_where_nothing_may_come_one_byte_is_too_much() -> None:
+    reader = FrameReader(Caps())
+    assert reader.next(()) is None
+    reader.feed(b"x")
+    with pytest.raises(SerializationError, match="more came"):
+        reader.next(())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=6), st.booleans())
-def test_any_stream_is_a_frame_or_the_one_error(pieces: list[bytes], has_head: bool) -> None:
+def test_any_stream_is_frames_or_the_one_error(pieces: list[bytes], has_head: bool) -> None:
     reader = FrameReader(Caps(text_bytes=100, segment_bytes=100))
     with contextlib.suppress(SerializationError):
         for piece in (HEAD.pack(MAGIC, VALUE, 5, 1), *pieces) if has_head else pieces:
-            reader.feed(piece)
+            read(reader, piece)
+
+
+def test_memory_is_taken_for_what_came_only() -> None:
+    reader = FrameReader(Caps())
+    tracemalloc.start()
+    try:
+        read(reader, HEAD.pack(MAGIC, VALUE, 1 << 20, 1) + struct.pack("<Q", 1 << 30) + b"[")
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()

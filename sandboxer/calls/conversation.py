@@ -1,0 +1,99 @@
+"""What is said between a caller and a box, without the sockets: which frame may come now, and what it is answered.
+
+    a function     VALUE or ERROR ends it
+    a generator    ITEM as long as the window is open, then DONE or ERROR
+    host functions ASK at any time, one after the other: nothing may come before its answer has been sent
+
+Everything else is a SerializationError, and whoever runs the box ends it then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from sandboxer.calls.wire.caps import Caps
+from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame, FrameReader
+
+
+class Basket(Protocol):
+    """Where the items of a generator go. credit_fd: readable when somebody has taken some."""
+
+    credit_fd: int
+
+    def take_credit(self) -> bytes:
+        """The block that says so."""
+
+    def has_room(self) -> bool:
+        """One more may come."""
+
+    def put(self, frame: Frame) -> None:
+        """One came."""
+
+
+Answerer = Callable[[Frame], bytes]
+"""Calls a host function; the block with what it came to."""
+
+
+class Conversation:
+    """One call. answer: the frame that ended it; None until then.
+
+    opening: what is said first. The box has nothing to say before all of that, or of the answer to what it asked, has been sent.
+    """
+
+    __slots__ = ("_answerer", "_basket", "_ends", "_reader", "_to_send", "_unheard_bytes", "answer")
+
+    def __init__(self, opening: bytes, caps: Caps, *, basket: Basket | None = None, answerer: Answerer | None = None) -> None:
+        self._reader = FrameReader(caps)
+        self._basket = basket
+        self._answerer = answerer
+        self._ends = (VALUE, ERROR) if basket is None else (DONE, ERROR)
+        self._to_send: deque[memoryview] = deque()
+        self._unheard_bytes = 0
+        self.answer: Frame | None = None
+        self._say_and_wait(opening)
+
+    def hear(self, data: bytes) -> None:
+        """Take what the box says. Raises: SerializationError, after which nothing more is to be taken."""
+        self._reader.feed(data)
+        while (frame := self._reader.next(self._expected())) is not None:
+            self._take(frame)
+
+    def say(self, block: bytes) -> None:
+        """Have a block sent."""
+        if block:
+            self._to_send.append(memoryview(block))
+
+    def unsent(self) -> memoryview:
+        """What is to be sent next; empty if nothing is."""
+        return self._to_send[0] if self._to_send else memoryview(b"")
+
+    def note_sent(self, size: int) -> None:
+        """So many bytes of that were sent."""
+        self._unheard_bytes = max(self._unheard_bytes - size, 0)
+        left = self._to_send.popleft()[size:]
+        if left:
+            self._to_send.appendleft(left)
+
+    def _say_and_wait(self, block: bytes) -> None:
+        self.say(block)
+        self._unheard_bytes = sum(map(len, self._to_send))
+
+    def _expected(self) -> Collection[int]:
+        if self.answer is not None or self._unheard_bytes:
+            return ()
+        kinds = list(self._ends)
+        if self._basket is not None and self._basket.has_room():
+            kinds.append(ITEM)
+        if self._answerer is not None:
+            kinds.append(ASK)
+        return kinds
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == ITEM and self._basket is not None:
+            self._basket.put(frame)
+        elif frame.kind == ASK and self._answerer is not None:
+            self._say_and_wait(self._answerer(frame))
+        else:
+            self.answer = frame
