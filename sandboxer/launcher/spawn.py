@@ -85,9 +85,20 @@ class Launch:
 
     def cancel(self) -> None:
         """Kill the box; the record will say that it was cancelled. A box that has ended already stays as it is."""
+        self._control(b"k")
+
+    def pause(self) -> None:
+        """Let no time pass for the box: its wall clock and its idle clock stand still. It runs on, if it has something to do."""
+        self._control(b"p")
+
+    def begin(self) -> None:
+        """Start the clocks of the box anew."""
+        self._control(b"g")
+
+    def _control(self, byte: bytes) -> None:
         if self._control_fd >= 0:
             try:
-                os.write(self._control_fd, b"k")
+                os.write(self._control_fd, byte)
             except BrokenPipeError:
                 pass  # the launcher closed its end: the box has ended
 
@@ -180,7 +191,8 @@ def spawn(
 ) -> Launch:
     """Start a sealed plan.
 
-    stdio: descriptors that become 0, 1 and 2 of the command. kept: descriptors above 2 that it inherits under their numbers.
+    stdio: descriptors that become 0, 1 and 2 of the command. kept: descriptors above 2 that the launcher inherits under their
+    numbers, and the command too where the plan keeps them.
     forwards: this process is a front of the box (main thread only), and hands these signals on. SIGTSTP is not for a box with a
     terminal of its own: there the key is the job's.
     watch_fd: a socket on which the launcher sends the listener of a watched filter; the caller closes its copy.

@@ -145,6 +145,42 @@ def test_other_bytes_on_the_control_pipe_do_nothing() -> None:
         assert one.record()["exit_code"] == 4
 
 
+def test_paused_box_outlives_its_wall_clock_until_it_is_begun() -> None:
+    with supervised(plan([clock(150, 5000), ops.Start(U64(NEWPID))], INIT, shell("sleep 1000")).bytes()) as one:
+        os.write(one.control, b"p")
+        time.sleep(0.4)
+        assert one.process.poll() is None
+        os.write(one.control, b"g")
+        record = one.record()
+        assert (record["outcome"], record["signal"]) == (WALL_TIMEOUT, signal.SIGTERM)
+        assert 150e6 <= record["end_ns"] - record["exec_ns"] < 390e6 + 3e9
+
+
+def test_clock_that_is_begun_anew_gives_the_whole_time_again() -> None:
+    with supervised(plan([clock(500), ops.Start(U64(NEWPID))], INIT, shell("echo ready; sleep 0.8; exit 4")).bytes()) as one:
+        one.read_ready()
+        time.sleep(0.4)
+        os.write(one.control, b"g")
+        record = one.record()
+        assert (record["outcome"], record["exit_code"]) == (1, 4)
+        assert record["end_ns"] - record["exec_ns"] < 800e6
+
+
+def test_box_that_is_begun_ahead_of_its_command_has_its_time_from_there() -> None:
+    with supervised(plan([clock(300), ops.Start(U64(NEWPID))], INIT, SLEEP).bytes()) as one:
+        os.write(one.control, b"pg")
+        assert one.record()["outcome"] == WALL_TIMEOUT
+
+
+def test_pause_saves_no_box_that_is_ending() -> None:
+    with supervised(plan([clock(100, 300), ops.Start(U64(NEWPID))], INIT, STUBBORN).bytes()) as one:
+        one.read_ready()
+        time.sleep(0.25)
+        os.write(one.control, b"p")
+        record = one.record()
+        assert (record["outcome"], record["signal"]) == (WALL_TIMEOUT, signal.SIGKILL)
+
+
 def test_supervisor_that_is_lost_takes_the_box_along(tmp_path: Path) -> None:
     (tmp_path / "lease").mkdir()
     after = [ops.RemoveDirectory(Text(str(tmp_path / "lease")))]

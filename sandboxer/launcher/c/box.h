@@ -178,6 +178,7 @@ struct box {
     uint64_t grace_ms;
     uint32_t wall_signal;
     uint64_t deadline_ns;    /* 0: none */
+    bool is_paused;          /* the supervisor has it wait: no time passes for it */
     struct cpu_clock cpu;
     bool is_subreaper;
     bool is_child_waiting;
@@ -268,6 +269,9 @@ bool kill_group(const struct box *box);
 /* outside/clock.c: the wall clock and the CPU clock. The next look at either, or 0. */
 uint64_t next_look(const struct box *box);
 void look_at_clocks(struct box *box);
+/* The command begins, or begins anew what it is given time for. */
+void start_clocks(struct box *box);
+void pause_clocks(struct box *box);
 
 /* outside/pty.c */
 void begin_terminal(struct box *box, int master_fd);

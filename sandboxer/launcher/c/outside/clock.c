@@ -41,12 +41,30 @@ static void look_at_cpu(struct box *box, uint64_t now) {
         return;
     }
     uint64_t idle_end_ns = cpu->moved_ns + cpu->idle_ns;
-    if (cpu->idle_ns && now >= idle_end_ns) {
+    bool may_idle = !cpu->idle_ns || box->is_paused;
+    if (!may_idle && now >= idle_end_ns) {
         end_by_clock(box, OUTCOME_IDLE_TIMEOUT, (int)cpu->idle_signal, cpu->grace_ms);
         return;
     }
     cpu->look_ns = now + until_used_up(cpu);
-    if (cpu->idle_ns && idle_end_ns < cpu->look_ns) cpu->look_ns = idle_end_ns;
+    if (!may_idle && idle_end_ns < cpu->look_ns) cpu->look_ns = idle_end_ns;
+}
+
+void start_clocks(struct box *box) {
+    uint64_t now = box_now(box);
+    box->is_paused = false;
+    if (!box->page->is_executing || box->line_fd >= 0) return; /* it is still being set up: its time begins with execve */
+    box->exec_ns = now;
+    box->cpu.moved_ns = now;
+    if (box->cpu.look_ns) box->cpu.look_ns = now;
+    if (box->limit_ms && !box->ending) box->deadline_ns = now + box->limit_ms * MS;
+}
+
+/* A box that is ending goes on to do so. */
+void pause_clocks(struct box *box) {
+    if (box->ending) return;
+    box->is_paused = true;
+    box->deadline_ns = 0;
 }
 
 uint64_t next_look(const struct box *box) {

@@ -117,9 +117,10 @@ static bool read_message(struct box *box) {
         k_close(box->line_fd);
         box->line_fd = -1;
         if (__atomic_load_n(&box->page->fault.outcome, __ATOMIC_ACQUIRE) || !box->page->is_executing) return false;
-        box->exec_ns = box_now(box);
-        if (box->limit_ms && !box->ending) box->deadline_ns = box->exec_ns + box->limit_ms * MS;
-        box->cpu.moved_ns = box->exec_ns;
+        if (box->is_paused)
+            box->exec_ns = box_now(box);
+        else
+            start_clocks(box);
         return false;
     }
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -144,6 +145,8 @@ static void read_control(struct box *box) {
     long got = SYS3(SYS_read, box->control_fd, &byte, 1);
     if (got == -EINTR || got == -EAGAIN) return;
     if (got == 1 && byte == 'k') kill_box(box, OUTCOME_CANCELLED);
+    if (got == 1 && byte == 'p') pause_clocks(box);
+    if (got == 1 && byte == 'g') start_clocks(box);
     if (got == 1) return;
     k_close(box->control_fd);
     box->control_fd = -1;
