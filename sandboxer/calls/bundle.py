@@ -9,7 +9,8 @@ import os
 from types import CodeType
 
 NAMES = (
-    "sandboxer.errors", "sandboxer.calls.child", "sandboxer.calls.channel", "sandboxer.calls.wire.block",
+    "sandboxer.errors", "sandboxer.calls.child", "sandboxer.calls.channel", "sandboxer.calls.frozen",
+    "sandboxer.calls.wire.block",
     "sandboxer.calls.wire.caps", "sandboxer.calls.wire.kinds", "sandboxer.calls.wire.encode", "sandboxer.calls.wire.frame",
 )  # fmt: skip
 VALUE_NAMES = ("cloudpickle", "cloudpickle.cloudpickle")

@@ -1,23 +1,20 @@
-"""One call: a fresh interpreter in a box of its own, the arguments on their way in, and the answer on its way out.
+"""One call: the arguments on their way into a box, and the answer on its way out.
 
 The wire is a socket of its own, so nothing that the function prints can be taken for its answer.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import socket
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sandboxer.calls.bundle import BOOT
 from sandboxer.calls.child import MAIN
 from sandboxer.calls.conversation import Basket, Conversation
 from sandboxer.calls.errors import ExecutionError, death, remote_error
-from sandboxer.calls.request import Packed, pack_call, pack_ready
+from sandboxer.calls.request import Packed, pack_call
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import check, find_classes, hints_of
 from sandboxer.calls.wire.decode import decode
@@ -25,9 +22,10 @@ from sandboxer.calls.wire.frame import ERROR, Frame
 from sandboxer.errors import SandboxerError
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result
-from sandboxer.run.request import Request
-from sandboxer.run.start import run_wired
 from sandboxer.run.turns import Turns
+
+if TYPE_CHECKING:
+    from sandboxer.calls.pool import Pool
 
 R = TypeVar("R")
 CHUNK_BYTES = 1 << 18
@@ -52,21 +50,33 @@ class Wire:
     """Our end: what is said is sent and what comes is heard while the box runs. A hostile word ends the box.
 
     stop_fd: readable when somebody wants the end of it. basket: of the items of a generator, whose credit is sent on.
+    is_last: when the answer is there, the box hears that nothing else will come, and ends.
     """
 
     def __init__(
-        self, ours: socket.socket, conversation: Conversation, *, stop_fd: int = -1, basket: Basket | None = None
+        self,
+        ours: socket.socket,
+        conversation: Conversation,
+        *,
+        stop_fd: int = -1,
+        basket: Basket | None = None,
+        is_last: bool = True,
     ) -> None:
         self._ours = ours
         self._conversation = conversation
         self._stop_fd = stop_fd
         self._basket = basket
+        self._is_last = is_last
         self._is_open = True
         self.error: SerializationError | None = None
 
+    def begin(self) -> None:
+        """Send what can be sent at once."""
+        self._ours.setblocking(False)
+        self._send()
+
     def enter(self, turns: Turns, launch: Launch) -> None:
         """Take turns with the streams, and listen until the box has ended to whoever wants something of it."""
-        self._ours.setblocking(False)
         others = {self._stop_fd: lambda: self._end(turns, launch)} if self._stop_fd >= 0 else {}
         if self._basket is not None:
             others[self._basket.credit_fd] = lambda: self._give_credit(turns, launch)
@@ -132,60 +142,52 @@ class Wire:
         except SerializationError as error:
             self.error = error
             launch.cancel()
+        if self._is_last and self._conversation.answer is not None:
+            self._is_last = False
+            self._ours.shutdown(socket.SHUT_WR)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a conversation: what was wrong in it, its answer if there was one, and what became of the box."""
+
+    error: SerializationError | None
+    answer: Frame | None
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is agreed about all calls of a function. max_output_bytes: of each of its standard outputs."""
+    """What is agreed about all calls of a function. pool: where its boxes are from. key: whose calls may share one."""
 
     caps: Caps
-    max_output_bytes: int
+    pool: Pool
+    key: Hashable = None
 
 
 def make_call(
-    function: Callable[..., R],
-    arguments: tuple[Any, ...],
-    keywords: dict[str, Any],
-    *,
-    request: Request,
-    terms: Terms,
-    stop_fd: int = -1,
+    function: Callable[..., R], arguments: tuple[Any, ...], keywords: dict[str, Any], *, terms: Terms, stop_fd: int = -1
 ) -> Call[R]:
     """Call a function in a box and wait. stop_fd: as in `Wire`.
 
-    Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
+    Raises: PoolError, ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
     packed = pack_call(function, arguments, keywords)
-    return run_call(packed, hints_of(function).get("return", Any), request=request, terms=terms, stop_fd=stop_fd)
+    return run_call(packed, hints_of(function).get("return", Any), terms=terms, stop_fd=stop_fd)
 
 
-def run_call(
-    packed: Packed, annotation: Any, *, request: Request, terms: Terms, stop_fd: int = -1, basket: Basket | None = None
-) -> Call[Any]:
-    """Run a packed call in a fresh interpreter and wait. annotation: of what it returns. Raises: ProfileError, HostError."""
-    conversation = Conversation(pack_ready(by_value=packed.by_value) + packed.data, terms.caps, basket=basket)
-    error, result = run_fresh(conversation, request, terms, stop_fd=stop_fd, basket=basket)
+def run_call(packed: Packed, annotation: Any, *, terms: Terms, stop_fd: int = -1, basket: Basket | None = None) -> Call[Any]:
+    """Run a packed call in a box and wait. annotation: of what it returns. Raises: PoolError, ProfileError, HostError."""
     try:
-        if error is not None:
-            raise error
-        return Call(read_answer(conversation.answer, annotation, terms.caps, result), None, result)
+        heard = terms.pool.hold(packed, terms.caps, stop_fd=stop_fd, basket=basket, key=terms.key)
+    except ExecutionError as error:
+        return Call(None, error, error.result)
+    try:
+        if heard.error is not None:
+            raise heard.error
+        return Call(read_answer(heard.answer, annotation, terms.caps, heard.result), None, heard.result)
     except (ExecutionError, SerializationError) as problem:
-        return Call(None, problem, result)
-
-
-def run_fresh(
-    conversation: Conversation, request: Request, terms: Terms, *, stop_fd: int = -1, basket: Basket | None = None
-) -> tuple[SerializationError | None, Result]:
-    """Hold a conversation with a fresh interpreter in a box of its own; what was wrong in it, and what became of the box.
-
-    Raises: ProfileError, HostError.
-    """
-    argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        wire = Wire(ours, conversation, stop_fd=stop_fd, basket=basket)
-        result = run_wired(request, argv, wire, theirs, max_output_bytes=terms.max_output_bytes)
-    return wire.error, result
+        return Call(None, problem, heard.result)
 
 
 def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Result) -> Any:

@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +43,57 @@ class _Bundle:
 
 
 def main(codes: dict[str, tuple[CodeType, bool]]) -> None:
-    """Serve the one call that comes over standard input."""
+    """Serve the calls that come over standard input, until the caller closes it."""
     install(codes)
     from sandboxer.calls.channel import Gone, take_wire
     from sandboxer.calls.wire.block import READY
 
     channel = take_wire()
     try:
-        prepare(channel.take(READY))
-        serve(channel)
+        ready = channel.take(READY)
+        if ready["image"]:
+            channel = _become_image(channel, ready)
+        else:
+            prepare(ready)
+        while True:
+            serve(channel)
     except Gone:
-        os._exit(1)
-    os._exit(0)  # threads that never end, and what waits for the end of the interpreter, are not waited for
+        os._exit(0)  # threads that never end, and what waits for the end of the interpreter, are not waited for
+
+
+def _become_image(channel: Channel, ready: dict[str, Any]) -> Channel:
+    """Be written to the file that came as standard output, and answer how that went. It returns in who goes on from there."""
+    from sandboxer.calls.frozen import Resumed, freeze, keep_output
+    from sandboxer.calls.wire.frame import ERROR, VALUE
+
+    kind: int
+    value: Any
+    keep_output()
+    try:
+        prepare(ready)
+        _rehearse()
+        kind, value = VALUE, freeze(ready["image"])
+    except Resumed as resumed:
+        return resumed.channel
+    except BaseException as error:
+        kind, value = ERROR, describe(error)
+    _answer(channel, kind, value)
+    os._exit(0)
+
+
+class _Rehearsal:
+    """A channel that leads nowhere."""
+
+    def take(self, _kind: int) -> Any:
+        return {"by_value": b"", "module": "builtins", "name": "len", "file": "", "arguments": pickle.dumps((((),), {}))}
+
+    def write(self, buffers: Iterable[Any]) -> None:
+        list(buffers)
+
+
+def _rehearse() -> None:
+    """Serve once for nothing, so that all of it has been loaded when calls come."""
+    serve(_Rehearsal())  # type: ignore[arg-type]  # as much of one as that takes
 
 
 def install(codes: dict[str, tuple[CodeType, bool]]) -> None:

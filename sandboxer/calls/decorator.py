@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.call import Call, Terms, make_call
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
+from sandboxer.calls.pool import Fresh, Pool, Reuse, Stocking, shared_pool
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.run.start import Options, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 P = ParamSpec("P")
@@ -26,11 +26,10 @@ class Sandboxed(Generic[P, R]):
     result of `call`, and nowhere else.
     """
 
-    def __init__(self, function: Callable[P, R], profile: str | os.PathLike[str], options: Options, terms: Terms) -> None:
+    def __init__(self, function: Callable[P, R], terms: Terms) -> None:
         functools.update_wrapper(self, function)
         self.local: Callable[P, R] = function
         """The function itself, without a box."""
-        self._request = functools.partial(make_request, profile, options)
         self._is_async = inspect.iscoroutinefunction(function)
         self._terms = terms
 
@@ -81,14 +80,7 @@ class Sandboxed(Generic[P, R]):
         return self._start(row, {}, stop.fd)
 
     def _start(self, arguments: tuple[Any, ...], keywords: dict[str, Any], stop_fd: int = -1) -> Call[R]:
-        return make_call(
-            self.local,
-            arguments,
-            keywords,
-            request=self._request(),
-            terms=self._terms,
-            stop_fd=stop_fd,
-        )
+        return make_call(self.local, arguments, keywords, terms=self._terms, stop_fd=stop_fd)
 
 
 @overload
@@ -97,6 +89,10 @@ def sandboxed(function: Callable[P, R], /) -> Sandboxed[P, R]: ...
 def sandboxed(
     *,
     profile: str | os.PathLike[str] = ...,
+    preload: Iterable[str] = ...,
+    fresh: Fresh = ...,
+    reuse: Reuse = ...,
+    pool: Pool | None = ...,
     max_answer_bytes: int = ...,
     max_output_bytes: int = ...,
     **options: Any,
@@ -106,6 +102,10 @@ def sandboxed(
     /,
     *,
     profile: str | os.PathLike[str] = "python",
+    preload: Iterable[str] = (),
+    fresh: Fresh = "image",
+    reuse: Reuse = "never",
+    pool: Pool | None = None,
     max_answer_bytes: int = 16 << 20,
     max_output_bytes: int = MAX_OUTPUT_BYTES,
     **options: Any,
@@ -113,12 +113,18 @@ def sandboxed(
     """Have a function run in a box of its own at each call.
 
     profile and options: as for `run`. The profile must show the interpreter, the module of the function, and what that imports.
+    preload: modules that are loaded ahead of the calls, beside the function's own. fresh: "image" starts each interpreter from
+    one image, in which these are loaded; "exec" starts it from nothing, with a layout of memory and a secret of hashes that no
+    other call has. reuse: "same-key" lets calls of this function follow each other in one box, and see what the last one left.
+    pool: where the boxes are from, which says all of this and the profile; None: one that functions with the same settings share.
     max_answer_bytes: of the text of what it returns; bytes and long texts in it may be 1 GiB together. max_output_bytes: of each
-    of its standard outputs. A function goes by its module and name, so it stands at the top of a module.
+    of its standard outputs. A function goes by its module and name, or by value where it has none.
     """
+    if pool is None:
+        stocking = Stocking(preload=tuple(preload), fresh=fresh, reuse=reuse, max_output_bytes=max_output_bytes)
+        pool = shared_pool(profile, stocking, options)  # type: ignore[arg-type]
 
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        terms = Terms(Caps(text_bytes=max_answer_bytes), max_output_bytes)
-        return Sandboxed(wrapped, profile, Options(**options), terms)  # type: ignore[typeddict-item]
+        return Sandboxed(wrapped, Terms(Caps(text_bytes=max_answer_bytes), pool, wrapped.__qualname__))
 
     return wrap(function) if function is not None else wrap

@@ -17,21 +17,25 @@ from sandboxer.calls.bundle import bundle
 from sandboxer.calls.wire.block import CALL, READY, pack_block
 from sandboxer.calls.wire.caps import SerializationError
 
+VALUE_MODULE = ("cloudpickle.cloudpickle", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A call as bytes. by_value: the box needs what makes functions of values."""
+    """A call as bytes. modules: where its function is, as in `pack_ready`. by_value: the function itself is in it."""
 
     data: bytes
+    modules: tuple[tuple[str, str], ...]
     by_value: bool
 
 
-def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = ()) -> bytes:
+def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (), image: bytes = b"") -> bytes:
     """What an interpreter gets first, once: the modules that serve, and where to import from.
 
     modules: those to import ahead of any call (name, file of a main program or empty). by_value: as in `bundle`.
+    image: the image module, for one that is to be frozen when it is ready.
     """
-    ready = {"path": sys.path, "modules": list(modules)}
+    ready = {"path": sys.path, "modules": list(modules), "image": image}
     return bundle(by_value=by_value) + pack_block(READY, pickle.dumps(ready))
 
 
@@ -43,7 +47,9 @@ def pack_call(function: Callable[..., Any], arguments: tuple[Any, ...], keywords
     except Exception as error:
         raise SerializationError(f"the arguments cannot cross: {error}") from error
     data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed}))
-    return Packed(data, bool(reference["by_value"]))
+    if reference["by_value"]:
+        return Packed(data, (VALUE_MODULE,), by_value=True)
+    return Packed(data, ((reference["module"], reference["file"]),), by_value=False)
 
 
 def refer(function: Callable[..., Any]) -> dict[str, Any]:

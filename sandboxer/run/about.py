@@ -5,6 +5,7 @@ It is kept as JSON text with the plan in the cache, so that a warm start that fa
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def write_about(about: About) -> bytes:
     return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode()
 
 
+@functools.lru_cache(maxsize=16)
 def read_about(text: bytes) -> About:
     """What `write_about` wrote; the cache's checksum vouches for it."""
     data = json.loads(text)

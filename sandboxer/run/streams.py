@@ -66,6 +66,13 @@ class Streams:
         """What came out so far, as far as it is kept; None for streams that are the caller's."""
         return (bytes(self._outputs[0]), bytes(self._outputs[1])) if self.is_captured else (None, None)
 
+    def take_outputs(self) -> tuple[bytes | None, bytes | None]:
+        """What came out since the last time, which is not kept any longer."""
+        taken = self.outputs
+        for kept in self._outputs:
+            kept.clear()
+        return taken
+
     def _drain(self, descriptor: int, turns: Turns, end: Callable[[], None], _events: int) -> None:
         data = os.read(descriptor, CHUNK_BYTES)
         if data:

@@ -25,10 +25,20 @@ class Turns:
         if self._calls.pop(descriptor, None):
             self._poll.unregister(descriptor)
 
-    def run(self) -> None:
-        """Go on until nothing is left to wait for."""
-        while self._calls:
-            for descriptor, events in self._poll.poll():
-                call = self._calls.get(descriptor)
-                if call:
-                    call(events)
+    def run(self, until: Callable[[], bool] | None = None) -> None:
+        """Go on until nothing is left to wait for, or until this is so."""
+        while self._calls and not (until and until()):
+            self._serve(None)
+
+    def settle(self) -> None:
+        """Serve those that are ready now, until none is."""
+        while self._calls and self._serve(0):
+            continue
+
+    def _serve(self, timeout_ms: int | None) -> bool:
+        ready = self._poll.poll(timeout_ms)
+        for descriptor, events in ready:
+            call = self._calls.get(descriptor)
+            if call:
+                call(events)
+        return bool(ready)

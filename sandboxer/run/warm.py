@@ -48,11 +48,12 @@ def launch_entry(
     stdio: tuple[int, int, int] = (0, 1, 2),
     forwards: Iterable[int] = (),
     watch_fd: int = -1,
+    passed: Iterable[int] = (),
 ) -> Launch:
     """Start a command under a compiled plan. watch_fd: where the listener goes, if its filter is watched.
 
-    Raises: OSError, SealError.
+    passed: descriptors that are open in the box until the command is executed; it does not get them. Raises: OSError, SealError.
     """
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
-    return spawn(sealed, stdio=stdio, kept=entry.kept, forwards=forwards, watch_fd=watch_fd)
+    return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed), forwards=forwards, watch_fd=watch_fd)

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from sandboxer.calls.pool import clear_pools
 from tests.live.conftest import caller, installation, open_directory, ordinary  # noqa: F401  # fixtures
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
@@ -33,5 +34,6 @@ def jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]
     adopt_orphans()
     before = read_traces([project])
     yield importlib.import_module("boxed_jobs")
+    clear_pools()
     shutil.rmtree(project / "__pycache__", ignore_errors=True)
     assert wait_until_gone(before, [project]) == []

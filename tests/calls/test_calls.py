@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import sandboxer
+from sandboxer.calls.pool import clear_pools
 from sandboxer.model.result import Reason
 from tests.live.users import Installation, Person
 
@@ -173,11 +174,12 @@ def test_network_is_not_there(jobs: Any) -> None:
 
 
 def test_descriptors_of_the_caller_do_not_grow(jobs: Any) -> None:
-    jobs.add(1)
+    clear_pools()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         jobs.add(1)
         jobs.garbage.call()
+    clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -1,0 +1,136 @@
+"""In the box: an interpreter that has loaded what it needs is written to a file, and goes on from there in other boxes.
+
+It is the child of a fork that is written, so that libraries are told as they expect: threads of theirs have ended, and each
+process that goes on is to them one more child. What a process cannot share with its like is renewed there.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import os
+import signal
+import sys
+from importlib.machinery import ExtensionFileLoader
+from types import ModuleType
+from typing import Any
+
+from sandboxer.calls.channel import WIRE_FD, Channel, take_wire
+
+IMAGE_FD = 61
+"""Where the file is, which came as standard output."""
+RESUMED = -1
+REFUSALS = {
+    "ENOTSUP": "it has memory that it shares with a device or a file",
+    "E2BIG": "its memory is in too many pieces",
+    "EFBIG": "its stack is too large",
+    "ENOSYS": "this processor or this libc is not one that can be frozen",
+    "ENOTUNIQ": "it has a shadow stack",
+    "ENOENT": "the box has no /proc",
+}
+MAX_REASON = 300
+
+
+def keep_output() -> None:
+    """Keep the file, and let what is printed while modules load go to standard error."""
+    os.dup2(1, IMAGE_FD, inheritable=False)
+    os.dup2(2, 1)
+
+
+def freeze(code: bytes) -> str:
+    """Write this interpreter to the file. Answers why that cannot be; empty: it is done.
+
+    code: the image module. Raises: Resumed, in each process that goes on from the file.
+    """
+    refusal = _find_threads()
+    if refusal:
+        return refusal
+    module = _load(code)
+    heard, told = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(heard)
+        os.close(WIRE_FD)
+        reason = _find_open({0, 1, 2, IMAGE_FD, told}) or _write(module)
+        os.write(told, reason.encode(errors="replace")[:MAX_REASON])
+        os._exit(0)
+    os.close(told)
+    with open(heard, "rb") as told_file:
+        reason = told_file.read().decode()
+    status = os.waitpid(pid, 0)[1]
+    if os.WIFSIGNALED(status):
+        return f"it was ended by {signal.Signals(os.WTERMSIG(status)).name} while it was written"
+    return reason
+
+
+class Resumed(BaseException):
+    """This process goes on from the file, in a box of its own."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self.channel = channel
+
+
+def _write(module: Any) -> str:
+    gc.collect()
+    gc.freeze()  # so that no collection writes to what all who go on from here share
+    number = module.freeze(IMAGE_FD)
+    if number == RESUMED:
+        channel = take_wire()
+        _renew()
+        raise Resumed(channel)
+    from errno import errorcode
+
+    name = errorcode.get(number, str(number))
+    return REFUSALS.get(name, f"{os.strerror(number)} ({name})") if number else ""
+
+
+def _load(code: bytes) -> ModuleType:
+    """The image module, which no directory of the box has."""
+    fd = os.memfd_create("sandboxer-image-module")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(code)
+        loader = ExtensionFileLoader("_image", f"/proc/self/fd/{fd}")
+        spec = importlib.util.spec_from_loader("_image", loader, origin=loader.path)
+        assert spec is not None
+        return importlib.util.module_from_spec(spec)
+    finally:
+        os.close(fd)
+
+
+def _find_threads() -> str:
+    """Threads would be gone, and what they hold with them. Those of native libraries end with the fork, as these arrange it."""
+    threading = sys.modules.get("threading")
+    others = [thread.name for thread in threading.enumerate()[1:]] if threading else []
+    return f"the thread {others[0]} runs in it" if others else ""
+
+
+def _find_open(known: set[int]) -> str:
+    """What is open, other than these. The listing's own descriptor is closed by the time that it is looked at."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) in known:
+            continue
+        try:
+            return f"descriptor {name} is open in it: {os.readlink(f'/proc/self/fd/{name}')}"
+        except FileNotFoundError:
+            continue
+    return ""
+
+
+def _renew() -> None:
+    """What must not be the same in any two processes: the standard streams, and where random numbers come from.
+
+    `random` and what is like it has heard of a fork and seeded itself. The secret of hashes is in every dictionary, and stays.
+    """
+    for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        old = getattr(sys, name)
+        new = open(  # noqa: SIM115  # for the life of the process
+            fd, mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=1 if old.line_buffering else -1
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if "_ssl" in sys.modules:
+        sys.modules["_ssl"].RAND_add(os.urandom(32), 32.0)

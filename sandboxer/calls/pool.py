@@ -1,0 +1,388 @@
+"""Pools: boxes that are made ready ahead of the calls that they are for.
+
+A call gets a box that nobody has used, unless it says whose it is and that such calls may share one. No thread works behind the
+callers' backs: whoever calls has the next box started while his own works.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Literal, Self, Unpack
+
+from sandboxer.calls.call import Heard, Wire
+from sandboxer.calls.conversation import Basket, Conversation
+from sandboxer.calls.image import ImageRefused, make_image
+from sandboxer.calls.request import Packed, pack_ready
+from sandboxer.calls.stock import Shelf, Sort, Stock, kill_all
+from sandboxer.calls.wire.caps import Caps
+from sandboxer.calls.worker import Ground, Worker, find_ground
+from sandboxer.errors import Problem, SandboxerError
+from sandboxer.model.result import Reason
+from sandboxer.run.request import Request
+from sandboxer.run.start import Options, make_request
+from sandboxer.run.streams import MAX_OUTPUT_BYTES
+
+Fresh = Literal["image", "exec"]
+Reuse = Literal["never", "same-key"]
+LOOK_SECONDS = 1.0
+"""How old what is known of the profile's files, of the host and of our environment may be."""
+BUSY_SECONDS = 1.0
+"""A box is made ahead where calls come closer together than that."""
+
+
+class PoolError(SandboxerError):
+    """The pool takes no call: it is closed, or too many wait already. Nothing ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """What a pool did so far, and what it does now.
+
+    calls: that were begun. from_image, from_exec: boxes that were started, by what their interpreter came from. reused: calls in
+    a box that had served others with their key. died: boxes that ended by themselves while they waited. images: that were made;
+    image_bytes: of memory, of those that are kept. running, waiting: calls now. spare, shared: boxes that wait, unused and not.
+    refusal: why there is no image of the sort that was asked for last; empty if there is.
+    """
+
+    calls: int = 0
+    from_image: int = 0
+    from_exec: int = 0
+    reused: int = 0
+    died: int = 0
+    images: int = 0
+    image_bytes: int = 0
+    running: int = 0
+    waiting: int = 0
+    spare: int = 0
+    shared: int = 0
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stocking:
+    """How a pool keeps its boxes.
+
+    preload: names of modules that every interpreter has loaded. max_output_bytes: of each output of a call. size: how many calls
+    run at once; None: as many as are made. max_queue: how many may wait for their turn. spares: boxes to make ahead; None: one
+    for each processor, two at most. fresh: what an interpreter comes from. reuse: whether calls with the same key may share a
+    box; max_uses: how many. max_age: seconds until an image is made anew, and with it the secret of hashes and the layout of
+    memory.
+    """
+
+    preload: tuple[str, ...] = ()
+    max_output_bytes: int = MAX_OUTPUT_BYTES
+    size: int | None = None
+    max_queue: int = 1000
+    spares: int | None = None
+    fresh: Fresh = "image"
+    reuse: Reuse = "never"
+    max_uses: int = 1000
+    max_age: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.fresh not in ("image", "exec"):
+            raise ValueError(f"fresh is {self.fresh!r}, and may be 'image' or 'exec'")
+        if self.reuse not in ("never", "same-key"):
+            raise ValueError(f"reuse is {self.reuse!r}, and may be 'never' or 'same-key'")
+        if (self.size is not None and self.size < 1) or self.max_queue < 0 or self.max_uses < 1 or (self.spares or 0) < 0:
+            raise ValueError("size and max_uses are at least 1, max_queue and spares at least 0")
+
+
+class Pool:
+    """Boxes for calls under one profile, for any number of functions and threads.
+
+    It is a context manager. A fork of this process inherits none of its boxes.
+    """
+
+    def __init__(
+        self, profile: str | os.PathLike[str] = "python", *, stocking: Stocking | None = None, **options: Unpack[Options]
+    ) -> None:
+        """Nothing is started yet. profile, options: as for `run`."""
+        self._request: Callable[[], Request] = functools.partial(make_request, profile, options)
+        self.stocking = stocking or Stocking()
+        processors = len(os.sched_getaffinity(0))
+        self._spares = min(2, processors) if self.stocking.spares is None else self.stocking.spares
+        self._most_shared = 4 * processors
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition(threading.RLock())
+        self._stock = Stock()
+        self._stats = PoolStats()
+        self._running: set[Worker] = set()
+        self._making: set[Sort] = set()
+        self._is_closed = False
+        self._ground: Ground | None = None
+        self._mark: object = None
+        self._looked = 0.0
+        self._called = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close(kill=kind is not None)
+
+    def hold(self, packed: Packed, caps: Caps, *, stop_fd: int = -1, basket: Basket | None = None, key: Hashable = None) -> Heard:
+        """Hold the conversation of a call with a box, and wait for its end. stop_fd, basket: as in `Wire`.
+
+        Raises: PoolError; ProfileError, HostError; ExecutionError for modules that do not load.
+        """
+        self._enter()
+        try:
+            worker = self._find(self._sort(packed), key)
+            heard = self._hold(worker, packed, caps, stop_fd, basket, key)
+            if heard.result.reason in (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE) and worker.is_from_image:
+                # Nothing ran. Whoever has the file of an image could take the right away to execute it, until Linux 6.3.
+                with self._changed:
+                    doomed = self._stock.drop(self._sort(packed))
+                kill_all(doomed)
+                heard = self._hold(self._find(self._sort(packed), key), packed, caps, stop_fd, basket, key)
+            return heard
+        finally:
+            self._leave()
+
+    def stats(self) -> PoolStats:
+        """What it did and does."""
+        with self._changed:
+            spare, shared = self._stock.waiting()
+            images = [shelf.image.size for shelf in self._stock.shelves.values() if shelf.image]
+            return replace(self._stats, image_bytes=sum(images), spare=spare, shared=shared)
+
+    def clear(self) -> None:
+        """End the boxes that wait, and let go of the images. Calls that run go on, and the next one makes what it needs."""
+        with self._changed:
+            doomed = self._stock.clear()
+        kill_all(doomed)
+
+    def close(self, *, kill: bool = False) -> None:
+        """Take no call any more, wait for those that run, and end every box. kill: end those that run too."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            for worker in self._running if kill else ():
+                worker.launch.cancel()
+            self._changed.wait_for(lambda: not self._stats.running)
+            doomed = self._stock.clear()
+        kill_all(doomed)
+
+    def abandon(self) -> None:
+        """End every box now, and wait for those that no call is in."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            for worker in self._running:
+                worker.launch.cancel()
+            doomed = self._stock.clear()
+        kill_all(doomed)
+
+    def _enter(self) -> None:
+        """Wait for a turn."""
+        with self._changed:
+            if not self._may_begin() and not self._is_closed:
+                if self._stats.waiting >= self.stocking.max_queue:
+                    raise PoolError(
+                        Problem(f"{self._stats.waiting} calls wait for the pool already", attempt="a larger max_queue or size")
+                    )
+                self._count(waiting=1)
+                try:
+                    self._changed.wait_for(lambda: self._is_closed or self._may_begin())
+                finally:
+                    self._count(waiting=-1)
+            if self._is_closed:
+                raise PoolError(Problem("the pool is closed"))
+            self._count(running=1, calls=1)
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._count(running=-1)
+            self._changed.notify_all()
+
+    def _may_begin(self) -> bool:
+        return self.stocking.size is None or self._stats.running < self.stocking.size
+
+    def _count(self, **more: int) -> None:
+        with self._changed:
+            self._stats = replace(self._stats, **{name: getattr(self._stats, name) + number for name, number in more.items()})
+
+    def _hold(self, worker: Worker, packed: Packed, caps: Caps, stop_fd: int, basket: Basket | None, key: Hashable) -> Heard:
+        sort = self._sort(packed)
+        shares = self._shares(key)
+        opening = packed.data if worker.is_ready else self._ready(sort) + packed.data
+        conversation = Conversation(opening, caps, basket=basket)
+        wire = Wire(worker.socket, conversation, stop_fd=stop_fd, basket=basket, is_last=not shares)
+        with self._changed:
+            self._running.add(worker)
+        try:
+            worker.begin(wire)
+            self._make_spare(sort, key)
+            result = worker.run(wire, lambda: conversation.answer is not None) if shares else None
+            if result is None:
+                result = worker.run_last(wire)
+            elif worker.uses < self.stocking.max_uses:
+                self._put_back(sort, key, worker)
+            else:
+                worker.kill()
+        finally:
+            with self._changed:
+                self._running.discard(worker)
+        return Heard(wire.error, conversation.answer, result)
+
+    def _shares(self, key: Hashable) -> bool:
+        return key is not None and self.stocking.reuse == "same-key"
+
+    def _sort(self, packed: Packed) -> Sort:
+        modules = [(name, "") for name in self.stocking.preload]
+        return Sort((*modules, *packed.modules), packed.by_value)
+
+    def _ready(self, sort: Sort) -> bytes:
+        return pack_ready(by_value=sort.by_value, modules=[(name, "") for name in self.stocking.preload])
+
+    def _find(self, sort: Sort, key: Hashable) -> Worker:
+        """A box for a call: theirs, one that waits, or a new one."""
+        with self._changed:
+            doomed, ground = self._look()
+            worker = self._take(sort, key)
+        kill_all(doomed)
+        if worker:
+            return worker
+        while True:
+            shelf = self._stocked(sort, ground) if self.stocking.fresh == "image" else None
+            with self._changed:
+                if shelf is None or shelf.refusal:
+                    return self._start(ground, None)
+                if shelf.image:
+                    return self._start(ground, shelf)
+
+    def _take(self, sort: Sort, key: Hashable) -> Worker | None:
+        while self._shares(key) and (worker := self._stock.take_shared(sort, key)):
+            if not self._has_died(worker):
+                self._count(reused=1)
+                return worker
+        shelf = self._stock.shelves.get(sort)
+        while shelf and shelf.spares:
+            worker = shelf.spares.pop(0)
+            if not self._has_died(worker):
+                return worker
+        return None
+
+    def _has_died(self, worker: Worker) -> bool:
+        if not worker.has_ended():
+            return False
+        worker.kill()
+        self._count(died=1)
+        return True
+
+    def _start(self, ground: Ground, shelf: Shelf | None) -> Worker:
+        if shelf and shelf.image:
+            self._count(from_image=1)
+            return Worker(ground, self.stocking.max_output_bytes, image_fd=shelf.image.fd)
+        self._count(from_exec=1)
+        return Worker(ground, self.stocking.max_output_bytes)
+
+    def _make_spare(self, sort: Sort, key: Hashable) -> None:
+        """Have the next box started while this call works, where calls come one after the other."""
+        with self._changed:
+            now = time.monotonic()
+            is_busy, self._called = now - self._called < BUSY_SECONDS, now
+            shelf = self._stock.shelves.get(sort)
+            if is_busy and shelf and shelf.image and self._ground and not self._shares(key) and len(shelf.spares) < self._spares:
+                shelf.spares.append(self._start(self._ground, shelf))
+
+    def _put_back(self, sort: Sort, key: Hashable, worker: Worker) -> None:
+        with self._changed:
+            worker.is_ready = True
+            is_stale = self._is_closed or worker.ground is not self._ground
+            doomed = [worker] if is_stale else self._stock.put_shared(sort, key, worker, self._most_shared)
+        kill_all(doomed)
+
+    def _look(self) -> tuple[list[Worker], Ground]:
+        """The plan of now. Where something of it is another, nothing that was kept is of use; neither is an image that is old."""
+        now = time.monotonic()
+        mark = (os.getcwd(), tuple(sys.path))
+        doomed: list[Worker] = []
+        if self._ground is None or mark != self._mark or now - self._looked > LOOK_SECONDS:
+            ground = find_ground(self._request())
+            self._looked = now
+            if self._ground is None or mark != self._mark or not ground.is_like(self._ground):
+                doomed += self._stock.clear()
+                self._ground, self._mark = ground, mark
+        for sort, shelf in list(self._stock.shelves.items()):
+            if now - shelf.made > self.stocking.max_age:
+                doomed += self._stock.drop(sort)
+        return doomed, self._ground
+
+    def _stocked(self, sort: Sort, ground: Ground) -> Shelf:
+        """The shelf of a sort, with its image if there can be one; whoever comes first makes that, and the others wait."""
+        with self._changed:
+            self._changed.wait_for(lambda: sort not in self._making)
+            if shelf := self._stock.shelves.get(sort):
+                return shelf
+            self._making.add(sort)
+        shelf = Shelf(None, "", time.monotonic())
+        try:
+            shelf.image = make_image(ground, sort.modules, by_value=sort.by_value)
+            self._count(images=1)
+        except ImageRefused as refused:
+            shelf.refusal = str(refused)
+        finally:
+            with self._changed:
+                self._making.discard(sort)
+                self._changed.notify_all()
+        with self._changed:
+            self._stats = replace(self._stats, refusal=shelf.refusal)
+            doomed = self._stock.put_shelf(sort, shelf) if ground is self._ground else []
+        kill_all(doomed)
+        return shelf
+
+    def _forget(self) -> None:
+        """In the child of a fork: what was inherited is not ours."""
+        for worker in (*self._stock.clear(), *self._running):
+            worker.forget()
+        self._reset()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def clear_pools() -> None:
+    """Clear every pool of this process."""
+    for pool in tuple(_pools):
+        pool.clear()
+
+
+def _close_all() -> None:
+    """At the end of the interpreter."""
+    for pool in tuple(_pools):
+        pool.abandon()
+
+
+def _forget_all() -> None:
+    for pool in tuple(_pools):
+        pool._forget()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_forget_all)
+
+
+_shared: dict[object, Pool] = {}
+_sharing = threading.Lock()
+
+
+def shared_pool(profile: str | os.PathLike[str], stocking: Stocking, options: Options) -> Pool:
+    """The pool of everybody in this process who wants the same."""
+    key = (os.fspath(profile), stocking, repr(sorted(options.items())))
+    with _sharing:
+        if key not in _shared:
+            _shared[key] = Pool(profile, stocking=stocking, **options)
+        return _shared[key]
