@@ -10,12 +10,12 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from sandboxer.calls.bundle import BOOT
 from sandboxer.calls.child import MAIN
-from sandboxer.calls.conversation import Basket, Conversation
+from sandboxer.calls.conversation import Basket, Conversation, Window
 from sandboxer.calls.errors import ExecutionError, death, remote_error
 from sandboxer.calls.request import Packed, pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps, SerializationError
@@ -140,6 +140,7 @@ class Terms:
 
     caps: Caps
     max_output_bytes: int
+    window: Window = field(default_factory=Window)
 
 
 def make_call(

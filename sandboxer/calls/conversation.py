@@ -11,10 +11,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame, FrameReader
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far the box may be ahead: items that nobody has taken, and their bytes. One item may go beyond the bytes."""
+
+    items: int = 16
+    content_bytes: int = 4 << 20
 
 
 class Basket(Protocol):

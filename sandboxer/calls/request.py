@@ -35,14 +35,19 @@ def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (
     return bundle(by_value=by_value) + pack_block(READY, pickle.dumps(ready))
 
 
-def pack_call(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Packed:
-    """One call for an interpreter that is ready. Raises: SerializationError for what cannot cross."""
+def pack_call(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], *, window: tuple[int, int] | None = None
+) -> Packed:
+    """One call for an interpreter that is ready. window: of a generator, how many items and bytes it may be ahead.
+
+    Raises: SerializationError for what cannot cross.
+    """
     reference = refer(function)
     try:
         packed = pickle.dumps((arguments, keywords), protocol=5)
     except Exception as error:
         raise SerializationError(f"the arguments cannot cross: {error}") from error
-    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed}))
+    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed, "window": window}))
     return Packed(data, bool(reference["by_value"]))
 
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,100 @@ def odd_is_wrong(value: int) -> int:
     if value % 2:
         raise ValueError(str(value))
     return value
+
+
+# ── generators ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@sandboxed
+def count(to: int) -> Generator[int, None, str]:
+    yield from range(to)
+    return "counted"
+
+
+@sandboxed(timeout="60s")
+def notes(path: str, size: int = 0) -> Iterator[bytes]:
+    """Yields for ever, and notes what it has made."""
+    made = 0
+    while True:
+        made += 1
+        Path(path).write_text(str(made))
+        yield b"x" * size
+
+
+@sandboxed
+def points() -> Iterator[Point]:
+    yield Point(1, 2)
+    yield Point(3, 4)
+
+
+@sandboxed
+def breaks(after: int) -> Iterator[int]:
+    yield from range(after)
+    raise ValueError("broken")
+
+
+@sandboxed
+def lies_later() -> Iterator[int]:
+    yield 1
+    yield "two"  # type: ignore[misc]
+    yield 3
+
+
+@sandboxed
+def gives_no_value() -> Iterator[Any]:
+    yield 1
+    yield threading.Lock()
+
+
+@sandboxed(timeout="1s")
+def stops_coming() -> Iterator[int]:
+    yield 1
+    time.sleep(100)
+
+
+@sandboxed
+async def later_ones(to: int) -> AsyncIterator[int]:
+    import asyncio
+
+    for number in range(to):
+        await asyncio.sleep(0.001)
+        yield number
+
+
+@sandboxed
+async def waits_for_ever() -> AsyncIterator[int]:
+    import asyncio
+
+    yield 1
+    await asyncio.sleep(1000)
+
+
+ITEM = b"SBX1\x03" + (1).to_bytes(4, "little") + (0).to_bytes(4, "little") + b"7"
+
+
+@sandboxed
+def floods() -> Iterator[int]:
+    """Items without end, whatever the window says."""
+    while True:
+        os.write(WIRE_FD, ITEM)
+    yield 1
+
+
+@sandboxed
+def item_of_a_function() -> int:
+    forge(ITEM)
+    return 1
+
+
+@sandboxed
+def goes_on_after_the_end() -> Iterator[int]:
+    yield 1
+    done = b"SBX1\x04" + (4).to_bytes(4, "little") + (0).to_bytes(4, "little") + b"null"
+    forge(done + ITEM)
+
+
+@sandboxed
+def value_of_a_generator() -> Iterator[int]:
+    yield 1
+    forge(b"SBX1\x01" + (1).to_bytes(4, "little") + (0).to_bytes(4, "little") + b"7")

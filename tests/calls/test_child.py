@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +55,6 @@ def test_caller_that_is_gone_is_told_apart() -> None:
 def test_block_that_is_not_expected_is_refused() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(pack_block(READY, b""))
+        ours.sendall(pack_block(READY, pickle.dumps(None)))
         with pytest.raises(ValueError, match="kind 1 came, and 2 was expected"):
             serve(Channel(theirs.fileno()))

@@ -41,7 +41,7 @@ class Frame:
         self.kind = kind
         self.text = text
         self.segments = segments
-        self.content_bytes = len(text) + sum(map(len, segments))
+        self.content_bytes = len(text) + sum(memoryview(one).nbytes for one in segments)
 
 
 class FrameReader:
