@@ -9,17 +9,18 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from sandboxer.calls.bundle import BOOT
-from sandboxer.calls.child import MAIN
 from sandboxer.calls.conversation import Basket, Conversation, Window
 from sandboxer.calls.errors import ExecutionError, death, remote_error
+from sandboxer.calls.host import Answers, HostCall, HostFunction
+from sandboxer.calls.reading import read_value
 from sandboxer.calls.request import Packed, pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps, SerializationError
-from sandboxer.calls.wire.declared import check, find_classes, hints_of
+from sandboxer.calls.wire.declared import hints_of
 from sandboxer.calls.wire.decode import decode
 from sandboxer.calls.wire.frame import ERROR, Frame
 from sandboxer.errors import SandboxerError
@@ -35,11 +36,15 @@ CHUNK_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """What a call came to. error: None where there is a value. result: of the box, why it ended, what it used and printed."""
+    """What a call came to. error: None where there is a value. result: of the box, why it ended, what it used and printed.
+
+    host_calls: every time that the box asked for a host function, in order.
+    """
 
     value: R | None
     error: SandboxerError | None
     result: Result
+    host_calls: tuple[HostCall, ...] = ()
 
     def unwrap(self) -> R:
         """The value. Raises: the error."""
@@ -68,6 +73,7 @@ class Wire:
         """Take turns with the streams, and listen until the box has ended to whoever wants something of it."""
         self._ours.setblocking(False)
         others = {self._stop_fd: lambda: self._end(turns, launch)} if self._stop_fd >= 0 else {}
+        self._conversation.begin([launch.result_fd, *others])
         if self._basket is not None:
             others[self._basket.credit_fd] = lambda: self._give_credit(turns, launch)
         for descriptor, call in others.items():
@@ -136,11 +142,20 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is agreed about all calls of a function. max_output_bytes: of each of its standard outputs."""
+    """What is agreed about all calls of a function. max_output_bytes: of each of its standard outputs.
+
+    functions: the host functions that it may ask for.
+    """
 
     caps: Caps
     max_output_bytes: int
+    functions: Mapping[str, HostFunction] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
+
+    @property
+    def names(self) -> dict[str, int]:
+        """Of the host functions, with the most bytes of a question."""
+        return {name: one.most_bytes for name, one in self.functions.items()}
 
 
 def make_call(
@@ -156,7 +171,7 @@ def make_call(
 
     Raises: ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
-    packed = pack_call(function, arguments, keywords)
+    packed = pack_call(function, arguments, keywords, host=terms.names)
     return run_call(packed, hints_of(function).get("return", Any), request=request, terms=terms, stop_fd=stop_fd)
 
 
@@ -164,14 +179,18 @@ def run_call(
     packed: Packed, annotation: Any, *, request: Request, terms: Terms, stop_fd: int = -1, basket: Basket | None = None
 ) -> Call[Any]:
     """Run a packed call in a fresh interpreter and wait. annotation: of what it returns. Raises: ProfileError, HostError."""
-    conversation = Conversation(pack_ready(by_value=packed.by_value) + packed.data, terms.caps, basket=basket)
+    answers = Answers(terms.functions, terms.caps) if terms.functions else None
+    opening = pack_ready(by_value=packed.by_value) + packed.data
+    conversation = Conversation(opening, terms.caps, basket=basket, answerer=answers)
     error, result = run_fresh(conversation, request, terms, stop_fd=stop_fd, basket=basket)
+    asked = tuple(answers.log) if answers else ()
     try:
         if error is not None:
             raise error
-        return Call(read_answer(conversation.answer, annotation, terms.caps, result), None, result)
+        value = read_answer(conversation.answer, annotation, terms.caps, result)
     except (ExecutionError, SerializationError) as problem:
-        return Call(None, problem, result)
+        return Call(None, problem, result, asked)
+    return Call(value, None, result, asked)
 
 
 def run_fresh(
@@ -198,12 +217,3 @@ def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Resul
     if answer.kind == ERROR:
         raise remote_error(decode(answer.text, answer.segments, caps=caps), result)
     return read_value(answer, annotation, caps)
-
-
-def read_value(frame: Frame, annotation: Any, caps: Caps) -> Any:
-    """What a frame holds, which is what the annotation says. Raises: SerializationError."""
-    classes = find_classes(annotation)
-    classes |= {f"{MAIN}{name.removeprefix('__main__')}": one for name, one in classes.items() if name.startswith("__main__:")}
-    value = decode(frame.text, frame.segments, classes, caps)
-    check(value, annotation)
-    return value

@@ -8,7 +8,7 @@ from _thread import allocate_lock
 from collections.abc import Iterable
 from typing import Any
 
-from sandboxer.calls.wire.block import HEAD, NEXT
+from sandboxer.calls.wire.block import ANSWER, HEAD, NEXT, REFUSAL
 
 WIRE_FD = 60
 """Where the wire is, once standard input is empty; out of the way of what the function opens."""
@@ -53,10 +53,17 @@ class Channel:
     def write(self, buffers: Iterable[Any]) -> None:
         """Send bytes-like objects, one after the other."""
         with self._lock:
-            for buffer in buffers:
-                left = memoryview(buffer).cast("B")
-                while left:
-                    left = left[os.write(self._fd, left) :]
+            self._send(buffers)
+
+    def ask(self, buffers: Iterable[Any]) -> tuple[int, Any]:
+        """Send a question and wait for what the caller says to it: the kind of the block, and what it says. Raises: Gone."""
+        with self._lock:
+            self._send(buffers)
+            while True:
+                kind, said = self._read_block()
+                if kind in (ANSWER, REFUSAL):
+                    return kind, said
+                self._hear(kind, said)
 
     def give(self, buffers: Iterable[Any], content_bytes: int) -> None:
         """Send an item, for which there is room."""
@@ -75,6 +82,12 @@ class Channel:
             while not self.has_room:
                 found, said = self._read_block()
                 self._hear(found, said)
+
+    def _send(self, buffers: Iterable[Any]) -> None:
+        for buffer in buffers:
+            left = memoryview(buffer).cast("B")
+            while left:
+                left = left[os.write(self._fd, left) :]
 
     def _hear(self, kind: int, said: Any) -> None:
         if kind != NEXT:

@@ -71,10 +71,12 @@ def prepare(ready: dict[str, Any]) -> None:
 
 def serve(channel: Channel) -> None:
     """Take one call and answer it. Whatever the function does short of ending the process, this returns. Raises: Gone."""
+    from sandboxer.calls.asking import attach
     from sandboxer.calls.wire.block import CALL
 
     request = channel.take(CALL)
     channel.open_window(request["window"])
+    attach(channel, request["host"])
     kind, value = _call(request, channel)
     _answer(channel, kind, value)
 

@@ -6,14 +6,16 @@ import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from sandboxer.calls.call import Call, Terms, make_call, read_value, run_call
+from sandboxer.calls.call import Call, Terms, make_call, run_call
 from sandboxer.calls.conversation import Window
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
 from sandboxer.calls.generator import BoxedAsyncGenerator, BoxedGenerator
+from sandboxer.calls.host import HostFunction, read_functions
 from sandboxer.calls.items import Stream
+from sandboxer.calls.reading import read_value
 from sandboxer.calls.request import pack_call
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.declared import hints_of, parts_of_generator
@@ -90,7 +92,7 @@ class Sandboxed(Generic[P, R]):
         """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
         terms = self._terms
         window = (terms.window.items, terms.window.content_bytes)
-        packed = pack_call(self.local, arguments, keywords, window=window)
+        packed = pack_call(self.local, arguments, keywords, host=terms.names, window=window)
         item, returned = parts_of_generator(hints_of(self.local).get("return", Any))
         start = functools.partial(run_call, packed, returned, request=self._request(), terms=terms)
         return Stream(start, functools.partial(read_value, annotation=item, caps=terms.caps), terms.window)
@@ -127,6 +129,7 @@ def sandboxed(
     max_answer_bytes: int = ...,
     max_output_bytes: int = ...,
     ahead: int = ...,
+    host: Mapping[str, Callable[..., Any] | HostFunction] = ...,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Sandboxed[P, R]]: ...
 def sandboxed(
@@ -137,18 +140,22 @@ def sandboxed(
     max_answer_bytes: int = 16 << 20,
     max_output_bytes: int = MAX_OUTPUT_BYTES,
     ahead: int = 16,
+    host: Mapping[str, Callable[..., Any] | HostFunction] | None = None,
     **options: Any,
 ) -> Any:
     """Have a function run in a box of its own at each call.
 
     profile and options: as for `run`. The profile must show the interpreter, the module of the function, and what that imports.
     max_answer_bytes: of the text of what it returns; bytes and long texts in it may be 1 GiB together. max_output_bytes: of each
-    of its standard outputs. ahead: how many items a function that yields may make before somebody takes them. A function goes by
-    its module and name, so it stands at the top of a module.
+    of its standard outputs. ahead: how many items a function that yields may make before somebody takes them. host: functions
+    of the caller's that it may call, as `sandboxer.host.<name>`.
+    A function goes by its module and name, so it stands at the top of a module.
     """
 
+    functions = read_functions(host or {})
+
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        terms = Terms(Caps(text_bytes=max_answer_bytes), max_output_bytes, Window(ahead))
+        terms = Terms(Caps(text_bytes=max_answer_bytes), max_output_bytes, functions, Window(ahead))
         return Sandboxed(wrapped, profile, Options(**options), terms)  # type: ignore[typeddict-item]
 
     return wrap(function) if function is not None else wrap
