@@ -14,6 +14,7 @@ import sys
 TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know this name
 if TYPE_CHECKING:
     from sandboxer.api import Options, Policy, load, run
+    from sandboxer.calls.asking import HostRefusal, host
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         SandboxTimeout,
         ViolationError,
     )
+    from sandboxer.calls.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
@@ -36,7 +38,10 @@ __all__ = [
     "Denial",
     "Denials",
     "ExecutionError",
+    "HostCall",
     "HostError",
+    "HostFunction",
+    "HostRefusal",
     "InternalError",
     "KernelError",
     "LandlockDenial",
@@ -57,6 +62,7 @@ __all__ = [
     "Timings",
     "Usage",
     "ViolationError",
+    "host",
     "load",
     "run",
     "sandboxed",
@@ -64,6 +70,8 @@ __all__ = [
 
 _HOMES = {
     "Call": "sandboxer.calls.call",
+    **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
+    **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     **dict.fromkeys(

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sandboxer.calls.child import MAIN
-from sandboxer.calls.conversation import Basket, Conversation
+from sandboxer.calls.conversation import Answerer, Basket, Conversation, Window
 from sandboxer.calls.errors import ExecutionError, death, remote_error
+from sandboxer.calls.host import Answers, HostCall, HostFunction
+from sandboxer.calls.reading import read_value
 from sandboxer.calls.request import Packed, pack_call
 from sandboxer.calls.wire.caps import Caps, SerializationError
-from sandboxer.calls.wire.declared import check, find_classes, hints_of
+from sandboxer.calls.wire.declared import hints_of
 from sandboxer.calls.wire.decode import decode
 from sandboxer.calls.wire.frame import ERROR, Frame
 from sandboxer.errors import SandboxerError
@@ -33,11 +34,15 @@ CHUNK_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """What a call came to. error: None where there is a value. result: of the box, why it ended, what it used and printed."""
+    """What a call came to. error: None where there is a value. result: of the box, why it ended, what it used and printed.
+
+    host_calls: every time that the box asked for a host function, in order.
+    """
 
     value: R | None
     error: SandboxerError | None
     result: Result
+    host_calls: tuple[HostCall, ...] = ()
 
     def unwrap(self) -> R:
         """The value. Raises: the error."""
@@ -78,6 +83,7 @@ class Wire:
     def enter(self, turns: Turns, launch: Launch) -> None:
         """Take turns with the streams, and listen until the box has ended to whoever wants something of it."""
         others = {self._stop_fd: lambda: self._end(turns, launch)} if self._stop_fd >= 0 else {}
+        self._conversation.begin([launch.result_fd, *others])
         if self._basket is not None:
             others[self._basket.credit_fd] = lambda: self._give_credit(turns, launch)
         for descriptor, call in others.items():
@@ -148,6 +154,21 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
+class Says:
+    """How a call is held: stop_fd and basket as in `Wire`; answerer: of what the box asks."""
+
+    caps: Caps
+    stop_fd: int = -1
+    basket: Basket | None = None
+    answerer: Answerer | None = None
+
+    def open(self, ours: socket.socket, opening: bytes, *, is_last: bool) -> tuple[Wire, Conversation]:
+        """A conversation that begins with this, and the wire for it."""
+        conversation = Conversation(opening, self.caps, basket=self.basket, answerer=self.answerer)
+        return Wire(ours, conversation, stop_fd=self.stop_fd, basket=self.basket, is_last=is_last), conversation
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What came of a conversation: what was wrong in it, its answer if there was one, and what became of the box."""
 
@@ -158,11 +179,21 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is agreed about all calls of a function. pool: where its boxes are from. key: whose calls may share one."""
+    """What is agreed about all calls of a function. pool: where its boxes are from. key: whose calls may share one.
+
+    functions: the host functions that it may ask for.
+    """
 
     caps: Caps
     pool: Pool
     key: Hashable = None
+    functions: Mapping[str, HostFunction] = field(default_factory=dict)
+    window: Window = field(default_factory=Window)
+
+    @property
+    def names(self) -> dict[str, int]:
+        """Of the host functions, with the most bytes of a question."""
+        return {name: one.most_bytes for name, one in self.functions.items()}
 
 
 def make_call(
@@ -172,22 +203,26 @@ def make_call(
 
     Raises: PoolError, ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
-    packed = pack_call(function, arguments, keywords)
+    packed = pack_call(function, arguments, keywords, host=terms.names)
     return run_call(packed, hints_of(function).get("return", Any), terms=terms, stop_fd=stop_fd)
 
 
 def run_call(packed: Packed, annotation: Any, *, terms: Terms, stop_fd: int = -1, basket: Basket | None = None) -> Call[Any]:
     """Run a packed call in a box and wait. annotation: of what it returns. Raises: PoolError, ProfileError, HostError."""
+    answers = Answers(terms.functions, terms.caps) if terms.functions else None
+    says = Says(terms.caps, stop_fd, basket, answers)
     try:
-        heard = terms.pool.hold(packed, terms.caps, stop_fd=stop_fd, basket=basket, key=terms.key)
+        heard = terms.pool.hold(packed, says, key=terms.key)
     except ExecutionError as error:
         return Call(None, error, error.result)
+    asked = tuple(answers.log) if answers else ()
     try:
         if heard.error is not None:
             raise heard.error
-        return Call(read_answer(heard.answer, annotation, terms.caps, heard.result), None, heard.result)
+        value = read_answer(heard.answer, annotation, terms.caps, heard.result)
     except (ExecutionError, SerializationError) as problem:
-        return Call(None, problem, heard.result)
+        return Call(None, problem, heard.result, asked)
+    return Call(value, None, heard.result, asked)
 
 
 def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Result) -> Any:
@@ -199,12 +234,3 @@ def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Resul
     if answer.kind == ERROR:
         raise remote_error(decode(answer.text, answer.segments, caps=caps), result)
     return read_value(answer, annotation, caps)
-
-
-def read_value(frame: Frame, annotation: Any, caps: Caps) -> Any:
-    """What a frame holds, which is what the annotation says. Raises: SerializationError."""
-    classes = find_classes(annotation)
-    classes |= {f"{MAIN}{name.removeprefix('__main__')}": one for name, one in classes.items() if name.startswith("__main__:")}
-    value = decode(frame.text, frame.segments, classes, caps)
-    check(value, annotation)
-    return value

@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -81,19 +81,19 @@ def _become_image(channel: Channel, ready: dict[str, Any]) -> Channel:
     os._exit(0)
 
 
-class _Rehearsal:
-    """A channel that leads nowhere."""
-
-    def take(self, _kind: int) -> Any:
-        return {"by_value": b"", "module": "builtins", "name": "len", "file": "", "arguments": pickle.dumps((((),), {}))}
-
-    def write(self, buffers: Iterable[Any]) -> None:
-        list(buffers)
-
-
 def _rehearse() -> None:
     """Serve once for nothing, so that all of it has been loaded when calls come."""
-    serve(_Rehearsal())  # type: ignore[arg-type]  # as much of one as that takes
+    from sandboxer.calls.channel import Channel
+
+    class Nowhere(Channel):
+        def take(self, kind: int) -> Any:
+            named: dict[str, Any] = {"by_value": b"", "module": "builtins", "name": "len", "file": "", "window": None, "host": {}}
+            return {**named, "arguments": pickle.dumps((((),), {}))}
+
+        def write(self, buffers: Iterable[Any]) -> None:
+            list(buffers)
+
+    serve(Nowhere(-1))
 
 
 def install(codes: dict[str, tuple[CodeType, bool]]) -> None:
@@ -110,19 +110,26 @@ def prepare(ready: dict[str, Any]) -> None:
 
 def serve(channel: Channel) -> None:
     """Take one call and answer it. Whatever the function does short of ending the process, this returns. Raises: Gone."""
+    from sandboxer.calls.asking import attach
     from sandboxer.calls.wire.block import CALL
 
-    kind, value = _call(channel.take(CALL))
+    request = channel.take(CALL)
+    channel.open_window(request["window"])
+    attach(channel, request["host"])
+    kind, value = _call(request, channel)
+    attach(None, {})
     _answer(channel, kind, value)
 
 
-def _call(request: dict[str, Any]) -> tuple[int, Any]:
-    from sandboxer.calls.wire.frame import ERROR, VALUE
+def _call(request: dict[str, Any], channel: Channel) -> tuple[int, Any]:
+    from sandboxer.calls.wire.frame import DONE, ERROR, VALUE
 
     try:
         function = _find(request)
         arguments, keywords = pickle.loads(request["arguments"])
         value = function(*arguments, **keywords)
+        if request["window"] is not None:
+            return DONE, _give_all(value, channel)
         if isinstance(value, Coroutine):
             from asyncio import run
 
@@ -130,6 +137,42 @@ def _call(request: dict[str, Any]) -> tuple[int, Any]:
         return VALUE, value
     except BaseException as error:  # SystemExit and KeyboardInterrupt are answers too
         return ERROR, describe(error)
+
+
+def _give_all(items: Any, channel: Channel) -> Any:
+    """Send what a generator yields, each only once the caller has room for it; what it returns."""
+    if hasattr(items, "__anext__"):
+        from asyncio import run
+
+        return run(_give_all_async(items, channel))
+    while True:
+        channel.wait_for_room()
+        try:
+            item = next(items)
+        except StopIteration as end:
+            return end.value
+        _give(item, channel)
+
+
+async def _give_all_async(items: AsyncIterator[Any], channel: Channel) -> None:
+    from asyncio import get_running_loop
+
+    while True:
+        if not channel.has_room:  # the other tasks of the function go on
+            await get_running_loop().run_in_executor(None, channel.wait_for_room)
+        try:
+            item = await anext(items)
+        except StopAsyncIteration:
+            return
+        _give(item, channel)
+
+
+def _give(item: Any, channel: Channel) -> None:
+    from sandboxer.calls.wire.encode import encode
+    from sandboxer.calls.wire.frame import ITEM, Frame, pack_frame
+
+    sent = encode(item)
+    channel.give(pack_frame(ITEM, sent.text, sent.segments), Frame(ITEM, sent.text, sent.segments).content_bytes)
 
 
 def _find(request: dict[str, Any]) -> Any:

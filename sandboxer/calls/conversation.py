@@ -10,11 +10,23 @@ Everything else is a SerializationError, and whoever runs the box ends it then.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame, FrameReader
+
+MAX_NAME = 256
+"""Of a host function, in bytes; a question has it ahead of its arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far the box may be ahead: items that nobody has taken, and their bytes. One item may go beyond the bytes."""
+
+    items: int = 16
+    content_bytes: int = 4 << 20
 
 
 class Basket(Protocol):
@@ -32,8 +44,17 @@ class Basket(Protocol):
         """One came."""
 
 
-Answerer = Callable[[Frame], bytes]
-"""Calls a host function; the block with what it came to."""
+class Answerer(Protocol):
+    """Who calls host functions. most_bytes: no question may be longer."""
+
+    @property
+    def most_bytes(self) -> int: ...
+
+    def begin(self, over_fds: Iterable[int]) -> None:
+        """The box has started; one of these is readable once the call is over."""
+
+    def answer(self, frame: Frame) -> bytes:
+        """The block with what a host function came to. Raises: SerializationError for what is no question."""
 
 
 class Conversation:
@@ -42,10 +63,11 @@ class Conversation:
     opening: what is said first. The box has nothing to say before all of that, or of the answer to what it asked, has been sent.
     """
 
-    __slots__ = ("_answerer", "_basket", "_ends", "_reader", "_to_send", "_unheard_bytes", "answer")
+    __slots__ = ("_answerer", "_basket", "_ends", "_most_bytes", "_reader", "_to_send", "_unheard_bytes", "answer")
 
     def __init__(self, opening: bytes, caps: Caps, *, basket: Basket | None = None, answerer: Answerer | None = None) -> None:
         self._reader = FrameReader(caps)
+        self._most_bytes = caps.text_bytes + caps.segment_bytes
         self._basket = basket
         self._answerer = answerer
         self._ends = (VALUE, ERROR) if basket is None else (DONE, ERROR)
@@ -53,6 +75,11 @@ class Conversation:
         self._unheard_bytes = 0
         self.answer: Frame | None = None
         self._say_and_wait(opening)
+
+    def begin(self, over_fds: Iterable[int]) -> None:
+        """The box has started. over_fds: one of them is readable once the call is over."""
+        if self._answerer is not None:
+            self._answerer.begin(over_fds)
 
     def hear(self, data: bytes) -> None:
         """Take what the box says. Raises: SerializationError, after which nothing more is to be taken."""
@@ -80,20 +107,20 @@ class Conversation:
         self.say(block)
         self._unheard_bytes = sum(map(len, self._to_send))
 
-    def _expected(self) -> Collection[int]:
+    def _expected(self) -> dict[int, int]:
         if self.answer is not None or self._unheard_bytes:
-            return ()
-        kinds = list(self._ends)
+            return {}
+        kinds = dict.fromkeys(self._ends, self._most_bytes)
         if self._basket is not None and self._basket.has_room():
-            kinds.append(ITEM)
+            kinds[ITEM] = self._most_bytes
         if self._answerer is not None:
-            kinds.append(ASK)
+            kinds[ASK] = self._answerer.most_bytes + MAX_NAME
         return kinds
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == ITEM and self._basket is not None:
             self._basket.put(frame)
         elif frame.kind == ASK and self._answerer is not None:
-            self._say_and_wait(self._answerer(frame))
+            self._say_and_wait(self._answerer.answer(frame))
         else:
             self.answer = frame

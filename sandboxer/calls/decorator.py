@@ -6,13 +6,20 @@ import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from sandboxer.calls.call import Call, Terms, make_call
+from sandboxer.calls.call import Call, Terms, make_call, run_call
+from sandboxer.calls.conversation import Window
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
+from sandboxer.calls.generator import BoxedAsyncGenerator, BoxedGenerator
+from sandboxer.calls.host import HostFunction, read_functions
+from sandboxer.calls.items import Stream
 from sandboxer.calls.pool import Fresh, Pool, Reuse, Stocking, shared_pool
+from sandboxer.calls.reading import read_value
+from sandboxer.calls.request import pack_call
 from sandboxer.calls.wire.caps import Caps
+from sandboxer.calls.wire.declared import hints_of, parts_of_generator
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 P = ParamSpec("P")
@@ -31,13 +38,17 @@ class Sandboxed(Generic[P, R]):
         self.local: Callable[P, R] = function
         """The function itself, without a box."""
         self._is_async = inspect.iscoroutinefunction(function)
+        self._generator = _generator_of(function)
         self._terms = terms
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
         """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class.
 
         A function that is `async def` is one still: this is what to await then, and `call`, `submit` and `map` give its value.
+        One that yields gives a generator, or an asynchronous one, and has none of those.
         """
+        if self._generator is not None:
+            return self._generator(self._open(arguments, keywords))  # type: ignore[return-value]  # R is an iterator then
         if self._is_async:
             return self.aio(*arguments, **keywords)  # type: ignore[return-value]  # R is a coroutine then
         return self.call(*arguments, **keywords).unwrap()
@@ -76,11 +87,29 @@ class Sandboxed(Generic[P, R]):
         """Call it and await the value. A task that is cancelled has killed the box."""
         return await await_call(self.submit(*arguments, **keywords))
 
+    def _open(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Stream[Any]:
+        """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
+        terms = self._terms
+        window = (terms.window.items, terms.window.content_bytes)
+        packed = pack_call(self.local, arguments, keywords, host=terms.names, window=window)
+        item, returned = parts_of_generator(hints_of(self.local).get("return", Any))
+        start = functools.partial(run_call, packed, returned, terms=terms)
+        return Stream(start, functools.partial(read_value, annotation=item, caps=terms.caps), terms.window)
+
     def _start_of(self, row: tuple[Any, ...], stop: Stop) -> Call[R]:
         return self._start(row, {}, stop.fd)
 
     def _start(self, arguments: tuple[Any, ...], keywords: dict[str, Any], stop_fd: int = -1) -> Call[R]:
+        if self._generator is not None:
+            raise TypeError(f"{self.local.__qualname__} yields: call it and iterate; it has no value")
         return make_call(self.local, arguments, keywords, terms=self._terms, stop_fd=stop_fd)
+
+
+def _generator_of(function: Callable[..., Any]) -> type[BoxedGenerator[Any, Any]] | type[BoxedAsyncGenerator[Any]] | None:
+    """What a function gives that yields; None: it does not."""
+    if inspect.isgeneratorfunction(function):
+        return BoxedGenerator
+    return BoxedAsyncGenerator if inspect.isasyncgenfunction(function) else None
 
 
 @overload
@@ -95,6 +124,8 @@ def sandboxed(
     pool: Pool | None = ...,
     max_answer_bytes: int = ...,
     max_output_bytes: int = ...,
+    ahead: int = ...,
+    host: Mapping[str, Callable[..., Any] | HostFunction] = ...,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Sandboxed[P, R]]: ...
 def sandboxed(
@@ -108,6 +139,8 @@ def sandboxed(
     pool: Pool | None = None,
     max_answer_bytes: int = 16 << 20,
     max_output_bytes: int = MAX_OUTPUT_BYTES,
+    ahead: int = 16,
+    host: Mapping[str, Callable[..., Any] | HostFunction] | None = None,
     **options: Any,
 ) -> Any:
     """Have a function run in a box of its own at each call.
@@ -118,13 +151,18 @@ def sandboxed(
     other call has. reuse: "same-key" lets calls of this function follow each other in one box, and see what the last one left.
     pool: where the boxes are from, which says all of this and the profile; None: one that functions with the same settings share.
     max_answer_bytes: of the text of what it returns; bytes and long texts in it may be 1 GiB together. max_output_bytes: of each
-    of its standard outputs. A function goes by its module and name, or by value where it has none.
+    of its standard outputs. ahead: how many items a function that yields may make before somebody takes them. host: functions
+    of the caller's that it may call, as `sandboxer.host.<name>`.
+    A function goes by its module and name, or by value where it has none.
     """
     if pool is None:
         stocking = Stocking(preload=tuple(preload), fresh=fresh, reuse=reuse, max_output_bytes=max_output_bytes)
         pool = shared_pool(profile, stocking, options)  # type: ignore[arg-type]
 
+    functions = read_functions(host or {})
+
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        return Sandboxed(wrapped, Terms(Caps(text_bytes=max_answer_bytes), pool, wrapped.__qualname__))
+        terms = Terms(Caps(text_bytes=max_answer_bytes), pool, wrapped.__qualname__, functions, Window(ahead))
+        return Sandboxed(wrapped, terms)
 
     return wrap(function) if function is not None else wrap

@@ -17,12 +17,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Literal, Self, Unpack
 
-from sandboxer.calls.call import Heard, Wire
-from sandboxer.calls.conversation import Basket, Conversation
+from sandboxer.calls.call import Heard, Says
 from sandboxer.calls.image import ImageRefused, make_image
 from sandboxer.calls.request import Packed, pack_ready
 from sandboxer.calls.stock import Shelf, Sort, Stock, kill_all
-from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.worker import Ground, Worker, find_ground
 from sandboxer.errors import Problem, SandboxerError
 from sandboxer.model.result import Reason
@@ -132,21 +130,21 @@ class Pool:
     def __exit__(self, kind: object, *_: object) -> None:
         self.close(kill=kind is not None)
 
-    def hold(self, packed: Packed, caps: Caps, *, stop_fd: int = -1, basket: Basket | None = None, key: Hashable = None) -> Heard:
-        """Hold the conversation of a call with a box, and wait for its end. stop_fd, basket: as in `Wire`.
+    def hold(self, packed: Packed, says: Says, *, key: Hashable = None) -> Heard:
+        """Hold the conversation of a call with a box, and wait for its end.
 
         Raises: PoolError; ProfileError, HostError; ExecutionError for modules that do not load.
         """
         self._enter()
         try:
             worker = self._find(self._sort(packed), key)
-            heard = self._hold(worker, packed, caps, stop_fd, basket, key)
+            heard = self._hold(worker, packed, says, key)
             if heard.result.reason in (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE) and worker.is_from_image:
                 # Nothing ran. Whoever has the file of an image could take the right away to execute it, until Linux 6.3.
                 with self._changed:
                     doomed = self._stock.drop(self._sort(packed))
                 kill_all(doomed)
-                heard = self._hold(self._find(self._sort(packed), key), packed, caps, stop_fd, basket, key)
+                heard = self._hold(self._find(self._sort(packed), key), packed, says, key)
             return heard
         finally:
             self._leave()
@@ -214,12 +212,11 @@ class Pool:
         with self._changed:
             self._stats = replace(self._stats, **{name: getattr(self._stats, name) + number for name, number in more.items()})
 
-    def _hold(self, worker: Worker, packed: Packed, caps: Caps, stop_fd: int, basket: Basket | None, key: Hashable) -> Heard:
+    def _hold(self, worker: Worker, packed: Packed, says: Says, key: Hashable) -> Heard:
         sort = self._sort(packed)
         shares = self._shares(key)
         opening = packed.data if worker.is_ready else self._ready(sort) + packed.data
-        conversation = Conversation(opening, caps, basket=basket)
-        wire = Wire(worker.socket, conversation, stop_fd=stop_fd, basket=basket, is_last=not shares)
+        wire, conversation = says.open(worker.socket, opening, is_last=not shares)
         with self._changed:
             self._running.add(worker)
         try:

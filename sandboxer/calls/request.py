@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -39,14 +39,26 @@ def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (
     return bundle(by_value=by_value) + pack_block(READY, pickle.dumps(ready))
 
 
-def pack_call(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Packed:
-    """One call for an interpreter that is ready. Raises: SerializationError for what cannot cross."""
+def pack_call(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    *,
+    host: Mapping[str, int] | None = None,
+    window: tuple[int, int] | None = None,
+) -> Packed:
+    """One call for an interpreter that is ready.
+
+    host: the names of host functions, and how many bytes a question may have. window: of a generator, how many items and bytes it
+    may be ahead.
+    Raises: SerializationError for what cannot cross.
+    """
     reference = refer(function)
     try:
         packed = pickle.dumps((arguments, keywords), protocol=5)
     except Exception as error:
         raise SerializationError(f"the arguments cannot cross: {error}") from error
-    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed}))
+    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed, "host": dict(host or {}), "window": window}))
     if reference["by_value"]:
         return Packed(data, (VALUE_MODULE,), by_value=True)
     return Packed(data, ((reference["module"], reference["file"]),), by_value=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,9 @@ def jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]
     adopt_orphans()
     before = read_traces([project])
     yield importlib.import_module("boxed_jobs")
+    for thread in threading.enumerate():
+        if thread.name == "sandboxer-call":
+            thread.join(30)  # it waits for its launcher, which we would reap below
     clear_pools()
     shutil.rmtree(project / "__pycache__", ignore_errors=True)
     assert wait_until_gone(before, [project]) == []

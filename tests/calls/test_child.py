@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from sandboxer.calls.wire.frame import ERROR, VALUE, FrameReader
 def answer_of(ours: socket.socket) -> tuple[int, Any]:
     reader = FrameReader(Caps())
     reader.feed(ours.recv(1 << 16))
-    frame = reader.next((VALUE, ERROR))
+    frame = reader.next({VALUE: 1 << 20, ERROR: 1 << 20})
     assert frame is not None
     return frame.kind, decode(frame.text, frame.segments)
 
@@ -54,6 +55,6 @@ def test_caller_that_is_gone_is_told_apart() -> None:
 def test_block_that_is_not_expected_is_refused() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(pack_block(READY, b""))
+        ours.sendall(pack_block(READY, pickle.dumps(None)))
         with pytest.raises(ValueError, match="kind 1 came, and 2 was expected"):
             serve(Channel(theirs.fileno()))

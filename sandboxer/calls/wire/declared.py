@@ -23,6 +23,18 @@ SETS = (set, frozenset, collections.abc.Set)
 MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
+ITERATORS = (
+    collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator,
+    collections.abc.AsyncIterator, collections.abc.AsyncIterable, collections.abc.AsyncGenerator,
+)  # fmt: skip
+
+
+def parts_of_generator(annotation: Any) -> tuple[Any, Any]:
+    """What the annotation of a generator function says of its items, and of what it returns in the end."""
+    parts = typing.get_args(annotation) if typing.get_origin(annotation) in ITERATORS else ()
+    return (parts[0] if parts else Any), (parts[2] if len(parts) == 3 else Any)
+
+
 def hints_of(kind: Any) -> dict[str, Any]:
     """The annotations of a class or function, resolved; those that cannot be are Any."""
     try:

@@ -163,7 +163,7 @@ class _Back:
     def _class(self, name: Any) -> type:
         found = self.classes.get(name) if type(name) is str else None
         if found is None or ":" not in name:
-            raise SerializationError(f"a {str(name)[:80]} came, and the function's annotation does not name that class")
+            raise SerializationError(f"a {str(name)[:80]!r} came, and the function's annotation does not name that class")
         return found
 
     def _enum(self, name: Any, member: Any) -> Any:

@@ -9,7 +9,7 @@ for what came.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from sandboxer.calls.wire.caps import Caps, SerializationError
@@ -41,27 +41,28 @@ class Frame:
         self.kind = kind
         self.text = text
         self.segments = segments
-        self.content_bytes = len(text) + sum(map(len, segments))
+        self.content_bytes = len(text) + sum(memoryview(one).nbytes for one in segments)
 
 
 class FrameReader:
     """Takes frames from a stream that a hostile process writes, piece by piece."""
 
-    __slots__ = ("_caps", "_data", "_ends", "_kind", "_text_bytes")
+    __slots__ = ("_caps", "_data", "_ends", "_kind", "_most_bytes", "_text_bytes")
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
         self._data = bytearray()
         self._kind = 0
         self._text_bytes = 0
+        self._most_bytes = 0
         self._ends: list[int] = []  # of the head with its lengths, then of the text, then of each segment
 
     def feed(self, data: bytes) -> None:
         """Take what has come. `next` is to be called until it has no more."""
         self._data += data
 
-    def next(self, expected: Collection[int]) -> Frame | None:
-        """The next frame if all of it is there. expected: the kinds that may come now.
+    def next(self, expected: Mapping[int, int]) -> Frame | None:
+        """The next frame if all of it is there. expected: the kinds that may come now, with the most bytes of their content.
 
         Raises: SerializationError, after which nothing more is to be taken.
         """
@@ -75,19 +76,19 @@ class FrameReader:
             return self._cut()
         return None
 
-    def _read_head(self, expected: Collection[int]) -> None:
+    def _read_head(self, expected: Mapping[int, int]) -> None:
         magic, kind, text_bytes, count = HEAD.unpack_from(self._data)
         if magic != MAGIC or kind not in expected:
             raise SerializationError("what came is no answer")
         if text_bytes > self._caps.text_bytes or count > self._caps.segments:
             raise SerializationError("the answer is larger than it may be")
-        self._kind, self._text_bytes = kind, text_bytes
+        self._kind, self._text_bytes, self._most_bytes = kind, text_bytes, expected[kind]
         self._ends = [HEAD.size + LENGTH_BYTES * count]
 
     def _read_lengths(self) -> None:
         count = (self._ends[0] - HEAD.size) // LENGTH_BYTES
         sizes = struct.unpack_from(f"<{count}Q", self._data, HEAD.size)
-        if sum(sizes) > self._caps.segment_bytes:
+        if sum(sizes) > self._caps.segment_bytes or self._text_bytes + sum(sizes) > self._most_bytes:
             raise SerializationError("the answer is larger than it may be")
         for size in (self._text_bytes, *sizes):
             self._ends.append(self._ends[-1] + size)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandboxer.calls.wire.caps import SerializationError
-from sandboxer.calls.wire.declared import check, find_classes, hints_of
+from sandboxer.calls.wire.declared import check, find_classes, hints_of, parts_of_generator
 from tests.calls.wire.values import Colour, Crate, Level, Node, Pair, Point, Row
 
 Name = typing.NewType("Name", str)
@@ -103,3 +103,20 @@ def test_annotations_that_nothing_resolves_are_anything() -> None:
     def function(a: NotThere) -> AlsoNot: ...  # type: ignore[name-defined]  # noqa: F821
 
     assert hints_of(function) == {"a": Any, "return": Any}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "item", "returned"),
+    [
+        (collections.abc.Iterator[Point], Point, Any),
+        (typing.Iterable[int], int, Any),
+        (collections.abc.Generator[int, None, str], int, str),
+        (collections.abc.AsyncIterator[int], int, Any),
+        (collections.abc.AsyncGenerator[int, None], int, Any),
+        (collections.abc.Iterator, Any, Any),
+        (list[int], Any, Any),
+        (Any, Any, Any),
+    ],
+)
+def test_annotation_of_a_generator_says_what_its_items_are(annotation: Any, item: Any, returned: Any) -> None:
+    assert parts_of_generator(annotation) == (item, returned)
