@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ViolationError,
     )
     from sandboxer.calls.host import HostCall, HostFunction
+    from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
@@ -50,6 +51,9 @@ __all__ = [
     "Options",
     "OutputLimit",
     "Policy",
+    "Pool",
+    "PoolError",
+    "PoolStats",
     "ProcessDied",
     "ProfileError",
     "Reason",
@@ -59,6 +63,7 @@ __all__ = [
     "SandboxTimeout",
     "SandboxerError",
     "SerializationError",
+    "Stocking",
     "Timings",
     "Usage",
     "ViolationError",
@@ -72,6 +77,7 @@ _HOMES = {
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
+    **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.pool"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     **dict.fromkeys(

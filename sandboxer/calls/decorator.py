@@ -6,7 +6,8 @@ import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.call import Call, Terms, make_call, run_call
@@ -87,6 +88,10 @@ class Sandboxed(Generic[P, R]):
         """Call it and await the value. A task that is cancelled has killed the box."""
         return await await_call(self.submit(*arguments, **keywords))
 
+    def keyed(self, key: Hashable) -> Sandboxed[P, R]:
+        """The same function, whose calls may share a box with those of this key where its pool shares them; None: with none."""
+        return Sandboxed(self.local, replace(self._terms, key=key))
+
     def _open(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Stream[Any]:
         """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
         terms = self._terms
@@ -162,7 +167,9 @@ def sandboxed(
     functions = read_functions(host or {})
 
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        terms = Terms(Caps(text_bytes=max_answer_bytes), pool, wrapped.__qualname__, functions, Window(ahead))
+        terms = Terms(
+            Caps(text_bytes=max_answer_bytes), pool, (wrapped.__module__, wrapped.__qualname__), functions, Window(ahead)
+        )
         return Sandboxed(wrapped, terms)
 
     return wrap(function) if function is not None else wrap

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from sandboxer.calls.call import Wire, read_answer
 from sandboxer.calls.conversation import Conversation
-from sandboxer.calls.errors import ExecutionError
+from sandboxer.calls.errors import ExecutionError, SandboxTimeout
 from sandboxer.calls.request import pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.worker import Ground, Worker
 from sandboxer.launcher.image import ImageFile, image_module
 from sandboxer.launcher.spawn import Launch
+from sandboxer.model.result import Reason
 from sandboxer.run.turns import Turns
 
 MAX_IMAGE_BYTES = 2 << 30
@@ -98,6 +99,8 @@ def _hold(worker: Worker, opening: bytes) -> object:
         result = worker.run_last(wire)
     finally:
         timer.cancel()
+    if result.reason is Reason.CANCELLED and wire.error is None:
+        raise SandboxTimeout(f"its modules did not load in {LOAD_SECONDS:g} s", result)
     if wire.error is not None:
         raise ImageRefused(f"what loads the modules does not keep to the wire: {wire.error}")
     return read_answer(conversation.answer, object, CAPS, result)

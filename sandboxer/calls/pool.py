@@ -292,7 +292,9 @@ class Pool:
             now = time.monotonic()
             is_busy, self._called = now - self._called < BUSY_SECONDS, now
             shelf = self._stock.shelves.get(sort)
-            if is_busy and shelf and shelf.image and self._ground and not self._shares(key) and len(shelf.spares) < self._spares:
+            if not is_busy or not shelf or not shelf.image or not self._ground or self._shares(key):
+                return
+            for _ in range(min(self._spares - len(shelf.spares), 2)):
                 shelf.spares.append(self._start(self._ground, shelf))
 
     def _put_back(self, sort: Sort, key: Hashable, worker: Worker) -> None:

@@ -55,7 +55,7 @@ def find_ground(request: Request) -> Ground:
     cache = open_cache(environment)
     key, found = find_entry(request, environment, cache, stays=True)
     entry = found or prepare(request, key, cache)
-    argv = [os.path.realpath(sys.executable), "-I", "-S", "-c", BOOT]
+    argv = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", BOOT]
     try:
         return Ground(request, entry, make_command(argv, entry, environment, request.values))
     except RequestError as error:
@@ -127,6 +127,7 @@ class Worker:
         def end(_events: int) -> None:
             nonlocal has_ended
             has_ended = True
+            turns.drop(self.launch.result_fd)
 
         try:
             self.streams.enter(turns, self.launch.cancel)

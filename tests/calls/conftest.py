@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy
 import pytest
 
 from sandboxer.calls.pool import clear_pools
@@ -16,6 +17,7 @@ from tests.live.conftest import caller, installation, open_directory, ordinary  
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
 JOBS = Path(__file__).with_name("jobs.py")
+POOL_JOBS = Path(__file__).with_name("pool_jobs.py")
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +26,43 @@ def project(open_directory: Path) -> Path:  # noqa: F811
     place = open_directory / "calls"
     place.mkdir()
     shutil.copy(JOBS, place / "boxed_jobs.py")
+    shutil.copy(POOL_JOBS, place / "pool_jobs.py")
+    return place
+
+
+@pytest.fixture(scope="session")
+def packages(project: Path) -> Path:
+    """A directory of the project with numpy, for what is granted from elsewhere cannot be executed."""
+    place = project / "packages"
+    found = Path(numpy.__file__).parent
+    for directory in (found, found.with_name("numpy.libs")):
+        shutil.copytree(directory, place / directory.name, ignore=shutil.ignore_patterns("tests", "*.pyi", "__pycache__"))
     return place
 
 
 @pytest.fixture
-def jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The functions, with the caller in their project; nothing of their boxes stays."""
+def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The caller is in the project; nothing of the boxes stays."""
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))
     adopt_orphans()
     before = read_traces([project])
-    yield importlib.import_module("boxed_jobs")
+    yield project
     for thread in threading.enumerate():
         if thread.name == "sandboxer-call":
             thread.join(30)  # it waits for its launcher, which we would reap below
     clear_pools()
     shutil.rmtree(project / "__pycache__", ignore_errors=True)
     assert wait_until_gone(before, [project]) == []
+
+
+@pytest.fixture
+def jobs(in_project: Path) -> ModuleType:
+    """The functions, each a sandboxed one."""
+    return importlib.import_module("boxed_jobs")
+
+
+@pytest.fixture
+def plain(in_project: Path) -> ModuleType:
+    """Functions that are not sandboxed yet."""
+    return importlib.import_module("pool_jobs")
