@@ -17,18 +17,27 @@ if TYPE_CHECKING:
     from sandboxer.calls.asking import HostRefusal, host
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
-    from sandboxer.calls.errors import (
+    from sandboxer.calls.errors import RemoteError
+    from sandboxer.calls.host import HostCall, HostFunction
+    from sandboxer.calls.wire.caps import SerializationError
+    from sandboxer.errors import (
+        HostError,
+        InternalError,
+        KernelError,
+        PolicyError,
+        ProfileError,
+        SandboxerError,
+        UnsupportedError,
+    )
+    from sandboxer.model.outcome.ending import (
         ExecutionError,
         MemoryLimit,
         OutputLimit,
         ProcessDied,
-        RemoteError,
         SandboxTimeout,
+        SetupError,
         ViolationError,
     )
-    from sandboxer.calls.host import HostCall, HostFunction
-    from sandboxer.calls.wire.caps import SerializationError
-    from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
 
 __version__ = "0.1.0"
@@ -50,6 +59,7 @@ __all__ = [
     "Options",
     "OutputLimit",
     "Policy",
+    "PolicyError",
     "ProcessDied",
     "ProfileError",
     "Reason",
@@ -59,7 +69,9 @@ __all__ = [
     "SandboxTimeout",
     "SandboxerError",
     "SerializationError",
+    "SetupError",
     "Timings",
+    "UnsupportedError",
     "Usage",
     "ViolationError",
     "host",
@@ -74,12 +86,16 @@ _HOMES = {
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
+    "RemoteError": "sandboxer.calls.errors",
     **dict.fromkeys(
-        ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "RemoteError", "SandboxTimeout", "ViolationError"),
-        "sandboxer.calls.errors",
+        ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "SandboxTimeout", "SetupError", "ViolationError"),
+        "sandboxer.model.outcome.ending",
     ),
     **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
-    **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
+    **dict.fromkeys(
+        ("HostError", "InternalError", "KernelError", "PolicyError", "ProfileError", "SandboxerError", "UnsupportedError"),
+        "sandboxer.errors",
+    ),
     **dict.fromkeys(
         ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
         "sandboxer.model.result",

@@ -226,6 +226,20 @@ class Result:
     stderr: bytes | None = None
     denials: Denials | None = None
 
+    def check(self) -> Result:
+        """This result, if the command exited with 0.
+
+        Raises: what kind of end it was else, with this result in `result`: SandboxTimeout (a TimeoutError), MemoryLimit (a
+        MemoryError), ViolationError (a PermissionError), OutputLimit, ProcessDied, all of them ExecutionError; SetupError where
+        nothing of the command ran.
+        """
+        from sandboxer.model.outcome.ending import find_error
+
+        error = find_error(self)
+        if error is not None:
+            raise error
+        return self
+
     @property
     def status(self) -> int:
         """The exit status that `sandboxer exec` returns for this result."""
