@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -18,10 +18,12 @@ from sandboxer.model.op import LandlockRestrict
 from sandboxer.model.plan import Plan
 from sandboxer.model.result import LandlockDenial, LandlockDenials, Result
 from sandboxer.run.hearing.hearing import UnheardError, open_hearing
+from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import Compiled, compile_request
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask
-from sandboxer.run.start import run_entry
+from sandboxer.run.start import Job, begin
+from sandboxer.run.streams import Sink
 from sandboxer.run.watch import Watch, open_watch
 
 
@@ -84,10 +86,11 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
         yield Explained(compiled, settings, watch, unheard)
 
 
-def run_explained(
-    request: Request, argv: Sequence[str], *, stdin: bytes | None = None, max_output_bytes: int | None = None
-) -> Result:
-    """Run and wait; the denials are in the result. Raises: as `run_captured`."""
-    with open_explained(request) as explained:
-        result = run_entry(request, explained.entry, argv, stdin=stdin, max_output_bytes=max_output_bytes, watch=explained.watch)
-        return explained.add_denials(result)
+def begin_explained(job: Job, *, sink: Sink | None = None) -> Running:
+    """Start a job whose request `is_watched`; the denials are in its result. Raises: as `run_job`."""
+    with ExitStack() as opened:
+        explained = opened.enter_context(open_explained(job.request))
+        running = begin(job, entry=explained.entry, watch=explained.watch, sink=sink)
+        running.complete = explained.add_denials
+        running.opened.push(opened.pop_all())
+        return running
