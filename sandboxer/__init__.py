@@ -13,7 +13,8 @@ import sys
 
 TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know this name
 if TYPE_CHECKING:
-    from sandboxer.api import Options, Policy, load, run
+    from sandboxer import aio
+    from sandboxer.api import Options, Policy, load, run, stream
     from sandboxer.calls.asking import HostRefusal, host
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
@@ -38,14 +39,21 @@ if TYPE_CHECKING:
         SetupError,
         ViolationError,
     )
+    from sandboxer.model.outcome.files import Collected, LeftOut
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
+    from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
+    from sandboxer.run.live.stream import Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Call",
+    "Collected",
     "Denial",
+    "DenialSeen",
     "Denials",
+    "Ended",
+    "Event",
     "ExecutionError",
     "HostCall",
     "HostError",
@@ -55,6 +63,7 @@ __all__ = [
     "KernelError",
     "LandlockDenial",
     "LandlockDenials",
+    "LeftOut",
     "MemoryLimit",
     "Options",
     "OutputLimit",
@@ -70,17 +79,24 @@ __all__ = [
     "SandboxerError",
     "SerializationError",
     "SetupError",
+    "Stderr",
+    "Stdout",
+    "Stream",
     "Timings",
     "UnsupportedError",
     "Usage",
+    "UsageTick",
     "ViolationError",
+    "aio",
     "host",
     "load",
     "run",
     "sandboxed",
+    "stream",
 ]
 
 _HOMES = {
+    "aio": "sandboxer.aio",
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
@@ -91,11 +107,14 @@ _HOMES = {
         ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "SandboxTimeout", "SetupError", "ViolationError"),
         "sandboxer.model.outcome.ending",
     ),
-    **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
+    **dict.fromkeys(("Options", "Policy", "load", "run", "stream"), "sandboxer.api"),
     **dict.fromkeys(
         ("HostError", "InternalError", "KernelError", "PolicyError", "ProfileError", "SandboxerError", "UnsupportedError"),
         "sandboxer.errors",
     ),
+    **dict.fromkeys(("Collected", "LeftOut"), "sandboxer.model.outcome.files"),
+    **dict.fromkeys(("DenialSeen", "Ended", "Event", "Stderr", "Stdout", "UsageTick"), "sandboxer.run.live.events"),
+    "Stream": "sandboxer.run.live.stream",
     **dict.fromkeys(
         ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
         "sandboxer.model.result",
@@ -120,7 +139,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'sandboxer' has no attribute {name!r}")
     from importlib import import_module
 
-    found: object = getattr(import_module(home), name)
+    found: object = import_module(home)
+    if name != "aio":
+        found = getattr(found, name)
     globals()[name] = found
     return found
 

@@ -1,4 +1,4 @@
-"""The public Python names: run a command under a profile and get its Result; load a profile and look at what it means."""
+"""The public Python names: run a command under a profile, at once or event by event; load a profile and look at what it means."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Unpack
 from sandboxer.learn.explained import begin_explained
 from sandboxer.model.policy import Policy
 from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
+from sandboxer.run.live.feed import LEAST_TICK_MS, Feed
 from sandboxer.run.live.running import Running
+from sandboxer.run.live.stream import Stream
 from sandboxer.run.prepare import resolve_request
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.scratch.fill import Source, parse_files
 from sandboxer.run.scratch.names import Globs
 from sandboxer.run.scratch.scratch import Wanted
 from sandboxer.run.start import Job, Options, begin, make_request
-from sandboxer.run.streams import MAX_OUTPUT_BYTES, Sink
+from sandboxer.run.streams import MAX_OUTPUT_BYTES
+from sandboxer.units import parse_duration_ms
 
 __all__ = [
     "Denial",
@@ -30,6 +33,7 @@ __all__ = [
     "Risk",
     "load",
     "run",
+    "stream",
 ]
 
 Word = str | os.PathLike[str]
@@ -70,6 +74,32 @@ def run(
     return begin_job(job).end()
 
 
+def stream(
+    argv: Sequence[Word],
+    profile: Word = "default",
+    *,
+    stdin: bytes | None = None,
+    files: Mapping[str, Source] | None = None,
+    collect: Iterable[str] | None = None,
+    explain: bool = False,
+    usage_every: str | float | None = None,
+    max_collect_bytes: int = MAX_COLLECT_BYTES,
+    **options: Unpack[Options],
+) -> Stream:
+    """Start a command under a profile, and give what happens as it happens: Stdout, Stderr, and Ended with the Result at the end.
+
+    explain: DenialSeen too, when the filter refuses something for the first time. usage_every: UsageTick too, every `1s` or so
+    many seconds. The rest is as for `run`, but that no output is kept, so that none is too long.
+    Leaving the iterator kills the box: use it in a `with`. A reader who is slow makes the job wait, and holds no more of what it
+    writes. Raises: as `run`, when it is called.
+    """
+    job = make_job(
+        argv, profile, options, stdin=stdin, files=files, collect=collect, explain=explain, max_output_bytes=0,
+        max_collect_bytes=max_collect_bytes,
+    )  # fmt: skip
+    return Stream(begin_feed(job, usage_every))
+
+
 def make_job(
     argv: Sequence[Word],
     profile: Word,
@@ -100,9 +130,29 @@ def make_job(
     return Job(request, words, stdin, max_output_bytes, scratch, options.get("cache", True))
 
 
-def begin_job(job: Job, *, sink: Sink | None = None) -> Running:
+def begin_job(job: Job) -> Running:
     """Start it; a watched one with somebody who explains. Raises: PolicyError, UnsupportedError."""
-    return begin_explained(job, sink=sink) if job.request.is_watched else begin(job, sink=sink)
+    return begin_explained(job) if job.request.is_watched else begin(job)
+
+
+def begin_feed(job: Job, usage_every: str | float | None) -> Feed:
+    """Start it, with its events. Raises: as `begin_job`; ValueError for an interval that is none."""
+    feed = Feed(parse_interval(usage_every))
+    if job.request.is_watched:
+        feed.begin(begin_explained(job, sink=feed.sink, tell=feed.tell))
+    else:
+        feed.begin(begin(job, sink=feed.sink))
+    return feed
+
+
+def parse_interval(every: str | float | None) -> int:
+    """Milliseconds; 0: never. Raises: ValueError."""
+    if every is None:
+        return 0
+    every_ms = parse_duration_ms(every) if isinstance(every, str) else round(every * 1000)
+    if every_ms < LEAST_TICK_MS:
+        raise ValueError(f"usage_every is less than {LEAST_TICK_MS} ms")
+    return every_ms
 
 
 def load(profile: Word, **options: Unpack[Options]) -> Policy:

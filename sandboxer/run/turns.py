@@ -20,6 +20,11 @@ class Turns:
         """Readable when somebody has a turn, for a loop that waits for other things too."""
         return self._poll.fileno()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is anything to wait for."""
+        return bool(self._calls)
+
     def add(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
         """Wait for a descriptor too. `call` gets the events, and drops the descriptor when it is done with it.
 
@@ -50,7 +55,7 @@ class Turns:
         """One round; False: nothing is left to wait for. is_waiting: until somebody is ready, else it serves those who are."""
         if self._calls:
             self._serve(is_waiting=is_waiting)
-        return bool(self._calls)
+        return self.is_waiting
 
     def close(self) -> None:
         """Let go of the poll itself; what it waited for is not closed."""

@@ -65,6 +65,12 @@ class Running:
         self.enter()
         return self.turns.step(is_waiting=is_waiting)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to wait for but the end. Everybody waits from then on."""
+        self.enter()
+        return self.turns.is_waiting
+
     def enter(self) -> None:
         """Have everybody wait for their turn; from then on the descriptor of `turns` says when there is one."""
         if self._is_entered:
