@@ -26,15 +26,22 @@ class Turns:
         return bool(self._calls)
 
     def add(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
-        """Wait for a descriptor too. `call` gets the events, and drops the descriptor when it is done with it.
+        """Wait for a descriptor too, in place of whoever has waited for it.
 
-        Several may wait for the same events of one descriptor; each has its turn, those too who come after one who drops it.
+        `call` gets the events, and drops the descriptor when it is done with it.
         """
         if descriptor in self._calls:
-            self._calls[descriptor].append(call)
-            return
-        self._poll.register(descriptor, events)
+            self._poll.modify(descriptor, events)
+        else:
+            self._poll.register(descriptor, events)
         self._calls[descriptor] = [call]
+
+    def join(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
+        """Wait for the same events of a descriptor as others do, if there are any; those too are served whom one ahead drops."""
+        if descriptor in self._calls:
+            self._calls[descriptor].append(call)
+        else:
+            self.add(descriptor, events, call)
 
     def drop(self, descriptor: int) -> None:
         """Wait for it no more; ahead of its close. One that nobody waits for is left alone."""

@@ -59,7 +59,7 @@ def test_several_wait_for_one_descriptor_and_each_has_its_turn() -> None:
     turns, served = Turns(), []
     reader, writer = os.pipe()
     for name in ("first", "second"):
-        turns.add(reader, select.POLLIN, lambda _, name=name: (served.append(name), turns.drop(reader)))
+        turns.join(reader, select.POLLIN, lambda _, name=name: (served.append(name), turns.drop(reader)))
     os.write(writer, b"x")
     turns.run()
     assert served == ["first", "second"]
@@ -82,3 +82,15 @@ def test_step_that_does_not_wait_serves_whoever_is_ready() -> None:
     turns.close()
     for descriptor in (reader, writer):
         os.close(descriptor)
+
+
+def test_one_who_comes_later_takes_the_place_of_who_waited() -> None:
+    turns, served = Turns(), []
+    reader, writer = os.pipe()
+    turns.add(writer, select.POLLOUT, lambda _: served.append("first"))
+    turns.add(writer, select.POLLIN, lambda _: served.append("second"))
+    os.close(reader)  # POLLERR comes whatever one waits for
+    assert turns.step()
+    assert served == ["second"]
+    turns.drop(writer)
+    os.close(writer)

@@ -45,7 +45,8 @@ class Feed:
         clock = open_clock(self._every_ms)
         running.opened.callback(os.close, clock)
         running.turns.add(clock, select.POLLIN, lambda _: self._tick(running, clock))
-        running.turns.add(running.launch.result_fd, select.POLLIN, lambda _: running.turns.drop(clock))
+        running.enter()
+        running.turns.join(running.launch.result_fd, select.POLLIN, lambda _: running.turns.drop(clock))
 
     def take(self) -> Event | None:
         """The next event that is here already."""

@@ -80,7 +80,7 @@ class Running:
         self._streams.enter(self.turns, self.launch.cancel)
         if self._companion:
             self._companion.enter(self.turns, self.launch)
-        self.turns.add(self.launch.result_fd, select.POLLIN, lambda _: self.turns.drop(self.launch.result_fd))
+        self.turns.join(self.launch.result_fd, select.POLLIN, lambda _: self.turns.drop(self.launch.result_fd))
 
     def end(self) -> Result:
         """Serve until the end, and tell of it. Whatever keeps us from that kills the box before it goes on.
