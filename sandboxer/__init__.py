@@ -13,31 +13,48 @@ import sys
 
 TYPE_CHECKING = False  # typing is too dear for the warm path; checkers know this name
 if TYPE_CHECKING:
-    from sandboxer.api import Options, Policy, load, run
+    from sandboxer import aio
+    from sandboxer.api import Options, Policy, load, run, stream
     from sandboxer.calls.asking import HostRefusal, host
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
-    from sandboxer.calls.errors import (
+    from sandboxer.calls.errors import RemoteError
+    from sandboxer.calls.host import HostCall, HostFunction
+    from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
+    from sandboxer.calls.wire.caps import SerializationError
+    from sandboxer.errors import (
+        HostError,
+        InternalError,
+        KernelError,
+        PolicyError,
+        ProfileError,
+        SandboxerError,
+        UnsupportedError,
+    )
+    from sandboxer.model.outcome.ending import (
         ExecutionError,
         MemoryLimit,
         OutputLimit,
         ProcessDied,
-        RemoteError,
         SandboxTimeout,
+        SetupError,
         ViolationError,
     )
-    from sandboxer.calls.host import HostCall, HostFunction
-    from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
-    from sandboxer.calls.wire.caps import SerializationError
-    from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
+    from sandboxer.model.outcome.files import Collected, LeftOut
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
+    from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
+    from sandboxer.run.live.stream import Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Call",
+    "Collected",
     "Denial",
+    "DenialSeen",
     "Denials",
+    "Ended",
+    "Event",
     "ExecutionError",
     "HostCall",
     "HostError",
@@ -47,10 +64,12 @@ __all__ = [
     "KernelError",
     "LandlockDenial",
     "LandlockDenials",
+    "LeftOut",
     "MemoryLimit",
     "Options",
     "OutputLimit",
     "Policy",
+    "PolicyError",
     "Pool",
     "PoolError",
     "PoolStats",
@@ -63,29 +82,45 @@ __all__ = [
     "SandboxTimeout",
     "SandboxerError",
     "SerializationError",
+    "SetupError",
+    "Stderr",
+    "Stdout",
     "Stocking",
+    "Stream",
     "Timings",
+    "UnsupportedError",
     "Usage",
+    "UsageTick",
     "ViolationError",
+    "aio",
     "host",
     "load",
     "run",
     "sandboxed",
+    "stream",
 ]
 
 _HOMES = {
+    "aio": "sandboxer.aio",
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
     **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.pool"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
+    "RemoteError": "sandboxer.calls.errors",
     **dict.fromkeys(
-        ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "RemoteError", "SandboxTimeout", "ViolationError"),
-        "sandboxer.calls.errors",
+        ("ExecutionError", "MemoryLimit", "OutputLimit", "ProcessDied", "SandboxTimeout", "SetupError", "ViolationError"),
+        "sandboxer.model.outcome.ending",
     ),
-    **dict.fromkeys(("Options", "Policy", "load", "run"), "sandboxer.api"),
-    **dict.fromkeys(("HostError", "InternalError", "KernelError", "ProfileError", "SandboxerError"), "sandboxer.errors"),
+    **dict.fromkeys(("Options", "Policy", "load", "run", "stream"), "sandboxer.api"),
+    **dict.fromkeys(
+        ("HostError", "InternalError", "KernelError", "PolicyError", "ProfileError", "SandboxerError", "UnsupportedError"),
+        "sandboxer.errors",
+    ),
+    **dict.fromkeys(("Collected", "LeftOut"), "sandboxer.model.outcome.files"),
+    **dict.fromkeys(("DenialSeen", "Ended", "Event", "Stderr", "Stdout", "UsageTick"), "sandboxer.run.live.events"),
+    "Stream": "sandboxer.run.live.stream",
     **dict.fromkeys(
         ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
         "sandboxer.model.result",
@@ -110,7 +145,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'sandboxer' has no attribute {name!r}")
     from importlib import import_module
 
-    found: object = getattr(import_module(home), name)
+    found: object = import_module(home)
+    if name != "aio":
+        found = getattr(found, name)
     globals()[name] = found
     return found
 

@@ -1,8 +1,8 @@
 """What can go wrong, said so that a person can act on it.
 
-Every error is one or more problems, and a problem says what happened, where, why, and what to try. The four
-classes say whose fault it is: the text, this machine, one system call, or us. This module knows how a problem
-is laid out on a terminal; it does not know what any errno means (kernel/explain.py does).
+Every error is one or more problems, and a problem says what happened, where, why, and what to try. The classes say
+whose fault it is: the text, this machine, one system call, or us; those of a box that ran are in `model/outcome/ending.py`. This
+module knows how a problem is laid out on a terminal; it does not know what any errno means (kernel/explain.py does).
 """
 
 from __future__ import annotations
@@ -54,12 +54,17 @@ class SandboxerError(Exception):
         super().__init__("\n".join(problem.show() for problem in self.problems))
 
 
-class ProfileError(SandboxerError):
+class PolicyError(SandboxerError):
     """The text of a profile, a policy or an option is wrong."""
 
 
-class HostError(SandboxerError):
+class UnsupportedError(SandboxerError):
     """This machine or this user cannot give what a profile requires."""
+
+
+ProfileError = PolicyError
+HostError = UnsupportedError
+"""The names within sandboxer, and of programs that know them from before: the same classes, so what catches one catches both."""
 
 
 class KernelError(SandboxerError):

@@ -28,7 +28,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @needs("userns")
 def test_run_gives_the_result_and_the_outputs() -> None:
-    result = sandboxer.run(["sh", "-c", "cat; echo no >&2; exit 4"], input=b"in")
+    result = sandboxer.run(["sh", "-c", "cat; echo no >&2; exit 4"], stdin=b"in")
     assert (result.reason, result.exit_code, result.stdout, result.stderr) == (sandboxer.Reason.EXITED, 4, b"in", b"no\n")
 
 
@@ -156,7 +156,7 @@ def test_explain_in_threads_keeps_runs_apart() -> None:
 def test_explain_drains_outputs_while_it_answers() -> None:
     script = "import ctypes, sys; call = ctypes.CDLL(None).syscall\n"
     script += "for _ in range(300): call(250, 0, -3); sys.stdout.write('x' * 4096)\nprint(len(sys.stdin.read()))"
-    result = sandboxer.run(["python3", "-c", script], "python", explain=True, input=bytes(1 << 20))
+    result = sandboxer.run(["python3", "-c", script], "python", explain=True, stdin=bytes(1 << 20))
     assert result.stdout == b"x" * 300 * 4096 + b"1048576\n"
 
 

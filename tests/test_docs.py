@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
+import os
 import re
 from pathlib import Path
 
+import pytest
+
+import sandboxer
 from sandboxer.abi import bpf
 from sandboxer.controls.seccomp.reference import decide
 from sandboxer.controls.seccomp.rules import Situation
 from tests.controls.seccomp.filters import meaning, programs
+from tests.live.needs import needs
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -37,3 +43,30 @@ def test_rules_of_the_documentation_mean_what_it_says() -> None:
     assert answer(41, 1 | 5 << 32) == bpf.RET_ERRNO | 1  # strict: no compiler makes this upper half
     assert answer(41, 1 | 0xFFFFFFFF << 32) == bpf.RET_ERRNO | 1
     assert answer(435) == bpf.RET_ERRNO | 38
+
+
+def python_blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL)
+
+
+@needs("userns")
+def test_examples_for_python_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, as a reader would type them."""
+    (tmp_path / "home").mkdir(0o700)
+    (tmp_path / "project").mkdir()
+    monkeypatch.setitem(os.environ, "HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "project")
+    space: dict[str, object] = {}
+    for block in python_blocks("python.md"):
+        exec(block, space)
+    assert not list((tmp_path / "project").iterdir())
+
+
+def test_errors_of_the_documentation_are_there_and_are_also_what_it_says() -> None:
+    table = (DOCS / "python.md").read_text().partition("## What can go wrong")[2].partition("All of them")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", table, re.M)
+    assert len(rows) == 11
+    for name, also in rows:
+        kind = getattr(sandboxer, name)
+        assert issubclass(kind, sandboxer.SandboxerError)
+        assert not also or issubclass(kind, getattr(builtins, also))

@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "compose": 9,
     "export": 9,
     "api": 9,
+    "aio": 9,
     "cli": 10,
     "__main__": 11,
 }

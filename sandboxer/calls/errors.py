@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import builtins
 import functools
-import re
 from typing import Any
 
-from sandboxer.errors import Problem, SandboxerError
-from sandboxer.model.result import Reason, Result
+from sandboxer.model.outcome.ending import KINDS, ExecutionError, ProcessDied
+from sandboxer.model.outcome.escape import MAX_TEXT, escape_text
+from sandboxer.model.result import Result
 
-UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
-"""Controls, and what turns or hides text on a terminal: C0 but tab and newline, C1, marks of direction, zero width, tags."""
-MAX_TEXT = 8192
+__all__ = ["ExecutionError", "RemoteError", "death", "remote_error"]
 MAX_DEPTH = 6
-
-
-class ExecutionError(SandboxerError):
-    """The box did what it should, and the function did not come to a value."""
-
-    def __init__(self, what: str, result: Result) -> None:
-        super().__init__(Problem(what))
-        self.result = result
-
-
-class SandboxTimeout(ExecutionError, TimeoutError):
-    """Time was up: of the wall, of the processor, or of doing nothing."""
-
-
-class MemoryLimit(ExecutionError, MemoryError):
-    """The memory of the box was used up."""
-
-
-class OutputLimit(ExecutionError):
-    """It wrote more than it may."""
-
-
-class ViolationError(ExecutionError, PermissionError):
-    """The filter of system calls killed it."""
-
-
-class ProcessDied(ExecutionError):
-    """It ended without an answer."""
 
 
 class RemoteError(ExecutionError):
@@ -53,19 +23,9 @@ class RemoteError(ExecutionError):
     class_name = ""
 
 
-REASONS: dict[Reason, type[ExecutionError]] = {
-    Reason.WALL_TIMEOUT: SandboxTimeout,
-    Reason.CPU_TIMEOUT: SandboxTimeout,
-    Reason.IDLE_TIMEOUT: SandboxTimeout,
-    Reason.OOM: MemoryLimit,
-    Reason.OUTPUT_LIMIT: OutputLimit,
-    Reason.SECCOMP_KILL: ViolationError,
-}
-
-
 def death(result: Result) -> ExecutionError:
     """The error of a box that ended in another way than by answering."""
-    kind = REASONS.get(result.reason, ProcessDied)
+    kind = KINDS.get(result.reason, ProcessDied)
     how = result.detail or f"it ended without an answer ({result.reason.value}, status {result.status})"
     return kind(how, result)
 
@@ -122,5 +82,4 @@ def _list(value: Any) -> list[Any]:
 
 def _clean(value: Any, most: int = MAX_TEXT) -> str:
     """Text from the box, safe for a terminal."""
-    text = value if isinstance(value, str) else ""
-    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:most].encode("utf-8", "replace").decode())
+    return escape_text(value, most) if isinstance(value, str) else ""

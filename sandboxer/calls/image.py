@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from sandboxer.calls.call import Wire, read_answer
 from sandboxer.calls.conversation import Conversation
-from sandboxer.calls.errors import ExecutionError, SandboxTimeout
 from sandboxer.calls.request import pack_call, pack_ready
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.worker import Ground, Worker
 from sandboxer.launcher.image import ImageFile, image_module
 from sandboxer.launcher.spawn import Launch
+from sandboxer.model.outcome.ending import ExecutionError, SandboxTimeout
 from sandboxer.model.result import Reason
 from sandboxer.run.turns import Turns
 

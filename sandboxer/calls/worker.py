@@ -23,9 +23,9 @@ from sandboxer.kernel.explain import explain
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result, Timings, Usage
 from sandboxer.run.about import read_about
+from sandboxer.run.live.running import finish
 from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
-from sandboxer.run.start import finish
 from sandboxer.run.streams import Streams, open_streams
 from sandboxer.run.turns import Turns
 from sandboxer.run.warm import find_entry, launch_entry, open_cache

@@ -364,6 +364,11 @@ ADVICE: Mapping[str, Rows] = {
         "EPIPE": ("the monitor has ended", "see the first error"),
         "ETOOMANYREFS": ("as many descriptors are on their way in sockets as the user may have open", "raise `ulimit -n`"),
     },
+    "hand_over": {
+        **_LOOKUP,
+        "EBADF": ("nobody is there who would put files into the box", "run it by `sandboxer.run` or `sandboxer.stream`"),
+        "ESRCH": ("the caller gave up while it put files into the box", "see the first error"),
+    },
     "set_umask": {"EINVAL": ("this is no umask", "use three octal digits, such as 022")},
     "set_working_directory": {
         **_LOOKUP,

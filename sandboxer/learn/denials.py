@@ -46,6 +46,16 @@ def explain_denials(
     return Denials(tuple(row for row, _ in explained), ledger.others, whole.yaml, whole.attempt)
 
 
+def find_groups(settings: Settings) -> Groups:
+    """What the groups of system calls would allow beyond these settings. Files are read for it."""
+    return Groups(syscall_groups(), settings)
+
+
+def explain_one(refusal: Refusal, policy: Policy, settings: Settings, arch: str, groups: Groups) -> Denial:
+    """One refused call of a run that goes on, explained. The count is that of now."""
+    return _explain(refusal, policy, settings, arch, groups)[0]
+
+
 def _explain(refusal: Refusal, policy: Policy, settings: Settings, arch: str, groups: Groups) -> tuple[Denial, Patch]:
     use = refusal.use
     call = find_call(use.arch, use.number, arch)

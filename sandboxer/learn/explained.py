@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.lower import make_scene
 from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.learn.denials import explain_denials
+from sandboxer.learn.denials import explain_denials, explain_one, find_groups
 from sandboxer.learn.landlock import explain_landlock, find_walls
 from sandboxer.learn.patch import Patch
 from sandboxer.learn.witness import PolicyWitness
 from sandboxer.model.op import LandlockRestrict
 from sandboxer.model.plan import Plan
-from sandboxer.model.result import LandlockDenial, LandlockDenials, Result
+from sandboxer.model.result import Denial, LandlockDenial, LandlockDenials, Result
 from sandboxer.run.hearing.hearing import UnheardError, open_hearing
+from sandboxer.run.ledger import Refusal
+from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import Compiled, compile_request
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask
-from sandboxer.run.start import run_entry
+from sandboxer.run.start import Job, begin
+from sandboxer.run.streams import Sink
 from sandboxer.run.watch import Watch, open_watch
+
+Tell = Callable[[Callable[[], Denial]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,12 @@ class Explained:
         more = ((patch, row.risk) for row, patch in rows)
         found = explain_denials(self.watch.ledger, made.policy, self.settings, made.host.arch, more=more)
         return replace(result, denials=replace(found, landlock=walls))
+
+    def make_explainer(self) -> Callable[[Refusal], Denial]:
+        """What explains one refused call while the run goes on. Files are read for it when there is a first one."""
+        groups = cache(lambda: find_groups(self.settings))
+        made = self.compiled
+        return lambda refusal: explain_one(refusal, made.policy, self.settings, made.host.arch, groups())
 
     def _explain_landlock(self) -> tuple[LandlockDenials | None, list[tuple[LandlockDenial, Patch]]]:
         """What its walls refused, and what would allow that; None where the box has none."""
@@ -84,10 +96,17 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
         yield Explained(compiled, settings, watch, unheard)
 
 
-def run_explained(
-    request: Request, argv: Sequence[str], *, stdin: bytes | None = None, max_output_bytes: int | None = None
-) -> Result:
-    """Run and wait; the denials are in the result. Raises: as `run_captured`."""
-    with open_explained(request) as explained:
-        result = run_entry(request, explained.entry, argv, stdin=stdin, max_output_bytes=max_output_bytes, watch=explained.watch)
-        return explained.add_denials(result)
+def begin_explained(job: Job, *, sink: Sink | None = None, tell: Tell | None = None) -> Running:
+    """Start a job whose request `is_watched`; the denials are in its result.
+
+    tell: hears of each new kind of refusal at once, and gets what explains it. Raises: as `run_job`.
+    """
+    with ExitStack() as opened:
+        explained = opened.enter_context(open_explained(job.request))
+        if tell:
+            explain = explained.make_explainer()
+            explained.watch.tell = lambda row: tell(partial(explain, row))
+        running = begin(job, entry=explained.entry, watch=explained.watch, sink=sink)
+        running.complete = explained.add_denials
+        running.opened.push(opened.pop_all())
+        return running

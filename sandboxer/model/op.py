@@ -441,6 +441,15 @@ class ShowSpace(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver(Op):
+    """Hand a directory of the box's own to the supervisor by the socket of the watch, and wait until it has put files there."""
+
+    TAG: ClassVar[int] = 90
+    WORDS: ClassVar[str] = "let the caller put files into {op.path}"
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
 class SetUmask(Op):
     """Set the file mode creation mask. umask(2)."""
 
@@ -767,5 +776,5 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, HandOver,
 )  # fmt: skip

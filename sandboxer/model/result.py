@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sandboxer.model.outcome.files import Collected
 from sandboxer.model.place import Place
 from sandboxer.model.report import Report
 
@@ -208,7 +209,8 @@ class Result:
     """The truth about one run.
 
     stdout, stderr: what the command wrote, where the caller asked for it; None elsewhere. They are whole unless the reason is
-    OUTPUT_LIMIT. denials: what was refused, where the caller asked for that (`explain`); None elsewhere.
+    OUTPUT_LIMIT. denials: what was refused, where the caller asked for that (`explain`); None elsewhere. files: what was read
+    back of the run's own directory, where the caller asked for that (`collect`); None elsewhere.
     """
 
     profile: str
@@ -225,6 +227,21 @@ class Result:
     stdout: bytes | None = None
     stderr: bytes | None = None
     denials: Denials | None = None
+    files: Collected | None = None
+
+    def check(self) -> Result:
+        """This result, if the command exited with 0.
+
+        Raises: what kind of end it was else, with this result in `result`: SandboxTimeout (a TimeoutError), MemoryLimit (a
+        MemoryError), ViolationError (a PermissionError), OutputLimit, ProcessDied, all of them ExecutionError; SetupError where
+        nothing of the command ran.
+        """
+        from sandboxer.model.outcome.ending import find_error
+
+        error = find_error(self)
+        if error is not None:
+            raise error
+        return self
 
     @property
     def status(self) -> int:

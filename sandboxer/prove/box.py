@@ -17,9 +17,9 @@ from sandboxer.launcher.probe import INSIDE
 from sandboxer.model.plan import Plan
 from sandboxer.model.result import Result
 from sandboxer.prove.probe import GroupFile, Seen, Trial
+from sandboxer.run.live.running import finish
 from sandboxer.run.prepare import make_entry
 from sandboxer.run.request import Request, make_command
-from sandboxer.run.start import finish
 from sandboxer.run.streams import open_streams
 from sandboxer.run.warm import launch_entry
 

@@ -27,6 +27,7 @@ from sandboxer.run.about import ToldOption, tell_about, write_about
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask, can_be_asked, scope_inputs, told_problem, wants_scope
+from sandboxer.run.scratch.plan import hand_over, with_scratch
 from sandboxer.run.warm import request_key
 
 KINDS = {
@@ -104,7 +105,8 @@ def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:
     widenings = tuple(Widening(KINDS[flag], value, option_place(flag, value)) for flag, value in request.options if flag in KINDS)
     params = dict(value.split("=", 1) for flag, value in request.options if flag == "--set")
     resolved = resolve(request.profile, options=widenings, params=params, caller=caller)
-    return replace(resolved, policy=keep_own(resolved))
+    policy = keep_own(resolved)
+    return replace(resolved, policy=with_scratch(policy, request.scratch_bytes) if request.scratch_bytes else policy)
 
 
 def host_for(policy: Policy, host: Host) -> Host:
@@ -132,6 +134,7 @@ def check_directory_stayed(cwd: str, host: Host) -> None:
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
     """The plan of a policy for a request."""
     plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal, is_watched=request.is_watched)
+    plan = hand_over(plan) if request.scratch_bytes else plan
     return _work_in(plan, request.directory, host.cwd) if request.directory else plan
 
 

@@ -24,9 +24,10 @@ class Request:
     values: variables that get a value from the caller (`--env NAME=VALUE`). They are no part of the plan: they may be secrets,
     and the cache and the report must not hold them.
     is_watched: the caller wants to hear of what is refused. Such a plan is compiled anew, since the policy is needed.
+    scratch_bytes: how large a directory of its own the run has, where the command starts; 0: it has none.
     """
 
-    __slots__ = ("directory", "is_terminal", "is_watched", "options", "profile", "values")
+    __slots__ = ("directory", "is_terminal", "is_watched", "options", "profile", "scratch_bytes", "values")
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class Request:
         is_terminal: bool = False,
         directory: str = "",
         is_watched: bool = False,
+        scratch_bytes: int = 0,
     ) -> None:
         self.profile = profile
         self.is_terminal = is_terminal
         self.directory = directory
         self.is_watched = is_watched
+        self.scratch_bytes = scratch_bytes
         self.values: dict[bytes, bytes] = {}
         kept: list[tuple[str, str]] = []
         for flag, value in options:
@@ -55,7 +58,7 @@ class Request:
     def key_parts(self) -> list[str]:
         """Everything of the request that the plan depends on."""
         flat = [text for pair in self.options for text in pair]
-        return [self.profile, self.directory, "terminal" if self.is_terminal else "", *flat]
+        return [self.profile, self.directory, "terminal" if self.is_terminal else "", str(self.scratch_bytes), *flat]
 
 
 class Command:

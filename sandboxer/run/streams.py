@@ -12,6 +12,8 @@ from functools import partial
 from sandboxer.run.turns import Turns
 
 CHUNK_BYTES = 1 << 16
+Sink = Callable[[int, bytes], None]
+"""Takes what the command wrote to 1 or 2, as it comes."""
 MAX_OUTPUT_BYTES = 64 << 20
 """How much of each output is kept where the caller says nothing: a job chooses what it fills the caller's memory with."""
 
@@ -21,11 +23,12 @@ class Streams:
     """Our ends of the pipes. `theirs` are the command's 0, 1 and 2; `close_theirs` lets go of them once it has started.
 
     is_captured: the outputs are kept, max_output_bytes of each. excess: the name of the first one that was longer; empty if both
-    are whole.
+    are whole. sink: takes the outputs, and none is kept.
     """
 
     input: bytes | None
     is_captured: bool = False
+    sink: Sink | None = None
     max_output_bytes: int = 0
     excess: str = ""
     theirs: tuple[int, int, int] = (0, 1, 2)
@@ -64,7 +67,7 @@ class Streams:
     @property
     def outputs(self) -> tuple[bytes | None, bytes | None]:
         """What came out so far, as far as it is kept; None for streams that are the caller's."""
-        return (bytes(self._outputs[0]), bytes(self._outputs[1])) if self.is_captured else (None, None)
+        return (bytes(self._outputs[0]), bytes(self._outputs[1])) if self.is_captured and not self.sink else (None, None)
 
     def take_outputs(self) -> tuple[bytes | None, bytes | None]:
         """What came out since the last time, which is not kept any longer."""
@@ -75,6 +78,9 @@ class Streams:
 
     def _drain(self, descriptor: int, turns: Turns, end: Callable[[], None], _events: int) -> None:
         data = os.read(descriptor, CHUNK_BYTES)
+        if data and self.sink:
+            self.sink(1 if self._read_fds[descriptor] is self._outputs[0] else 2, data)
+            return
         if data:
             kept = self._read_fds[descriptor]
             room = self.max_output_bytes - len(kept)
@@ -101,9 +107,9 @@ class Streams:
 
 
 @contextmanager
-def open_streams(stdin: bytes | None, max_output_bytes: int | None) -> Iterator[Streams]:
+def open_streams(stdin: bytes | None, max_output_bytes: int | None, sink: Sink | None = None) -> Iterator[Streams]:
     """Pipes for what is wanted: standard input if there is one to give, both outputs unless they are the caller's (None)."""
-    streams = Streams(stdin, max_output_bytes is not None, max_output_bytes or 0)
+    streams = Streams(stdin, max_output_bytes is not None, sink, max_output_bytes or 0)
     theirs = [0, 1, 2]
     try:
         if stdin is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,7 @@ from sandboxer.kernel.listener.waiting import Waiting
 from sandboxer.launcher.record import Outcome
 from sandboxer.launcher.spawn import Launch
 from sandboxer.run.hearing.hearing import Hearing
-from sandboxer.run.ledger import Ledger, Use
+from sandboxer.run.ledger import Ledger, Refusal, Use
 from sandboxer.run.turns import Turns
 
 SIGKILL, SIGSYS = 9, 31
@@ -41,13 +41,14 @@ class Witness(Protocol):
 @dataclass(slots=True)
 class Watch:
     """The books of one run, and the descriptors through which they are filled. hearing: of what Landlock refuses, where it can be
-    heard."""
+    heard. tell: hears of each use of a call that is refused for the first time, while the call still waits for its answer."""
 
     witness: Witness
     ours: socket.socket
     theirs: socket.socket
     hearing: Hearing | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    tell: Callable[[Refusal], None] | None = None
     command_pid: int = 0
     is_command_killed: bool = False
     _listener: Listener | None = None
@@ -138,6 +139,8 @@ class Watch:
             row = self.ledger.add(use, verdict)
             if row:
                 row.pid, row.name = notice.pid, waiting.find_name()
+                if self.tell:
+                    self.tell(row)
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sandboxer
-from sandboxer.calls import errors
 from sandboxer.calls.child import describe
-from sandboxer.calls.errors import RemoteError, death, remote_error
+from sandboxer.calls.errors import MAX_DEPTH, RemoteError, death, remote_error
+from sandboxer.model.outcome.escape import UNSAFE
 from sandboxer.model.report import Report
 from sandboxer.model.result import Reason, Result, Timings, Usage
 
@@ -93,7 +93,7 @@ def test_cause_and_notes_are_told() -> None:
 def test_text_from_the_box_cannot_steer_a_terminal() -> None:
     found = remote_error({"classes": ["builtins:ValueError"], "text": "a\x1b[2J\u202eb\x9b\ufeff", "notes": ["\r\x07"]}, result())
     text = str(found) + found.__notes__[0]
-    assert not errors.UNSAFE.search(text)
+    assert not UNSAFE.search(text)
     assert "a\\x1b[2J\\u202eb\\x9b\\ufeff" in text
 
 
@@ -121,7 +121,7 @@ def test_cause_without_an_end_is_cut() -> None:
     tree: Any = {"text": "x"}
     for _ in range(50):
         tree = {"cause": tree, "text": "x"}
-    assert remote_error(tree, result()).__notes__[0].count("which came of") == errors.MAX_DEPTH
+    assert remote_error(tree, result()).__notes__[0].count("which came of") == MAX_DEPTH
 
 
 def test_description_of_an_exception_that_misbehaves_is_one_all_the_same() -> None:

@@ -47,5 +47,5 @@ def test_goldens_hold_nothing_of_the_machine_that_wrote_them() -> None:
 
 @pytest.mark.parametrize("profile", profiles())
 def test_host_without_user_namespaces_is_refused_and_a_usual_one_is_not(profile: str) -> None:
-    assert "refused, HostError" in tell_plan(profile, "user-no-userns")
+    assert "refused, UnsupportedError" in tell_plan(profile, "user-no-userns")
     assert "refused" not in tell_plan(profile, "user-6.12").split("\n", 1)[0]

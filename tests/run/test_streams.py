@@ -84,3 +84,14 @@ def test_no_descriptor_is_left_of_what_never_started() -> None:
     with open_streams(b"x", 1):
         pass
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_sink_takes_the_outputs_and_none_is_kept() -> None:
+    taken: list[tuple[int, bytes]] = []
+    with open_streams(None, 1, lambda number, data: taken.append((number, data))) as streams:
+        theirs = streams.theirs
+        with subprocess.Popen(["sh", "-c", "echo out; echo err >&2"], stdout=theirs[1], stderr=theirs[2]):
+            streams.close_theirs()
+            assert pumped(streams) == (None, None)
+        assert streams.excess == ""
+    assert sorted(taken) == [(1, b"out\n"), (2, b"err\n")]

@@ -21,7 +21,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One line of /proc/PID/stat: times in seconds, started_s since the boot."""
+    """One line of /proc/PID/stat: times in seconds, started_s since the boot, waited_s of children that it has waited for."""
 
     pid: int
     parent: int
@@ -29,6 +29,7 @@ class Process:
     cpu_s: float
     started_s: float
     rss_bytes: int
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,46 @@ class Box:
     age_s: float
     front: tuple[str, ...]
     command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one box uses now. cpu_us: of its processes, and of those that they have waited for; the launcher's is in it.
+
+    memory_bytes: as in `Box`.
+    """
+
+    processes: int
+    cpu_us: int
+    rss_bytes: int
+    memory_bytes: int | None
+
+
+def look_at(monitor: int) -> Moment | None:
+    """One box, by its monitor; None: it is gone. Only its own processes are looked at, however many others there are."""
+    found = [process for pid in _below(monitor) for process in _read(pid)]
+    jobs = [process for process in found if process.comm != COMM]
+    if not found:
+        return None
+    mounts = parse_mountinfo(find_text("/proc/self/mountinfo") or "")
+    cpu_us = round(1_000_000 * sum(process.cpu_s + process.waited_s for process in found))
+    return Moment(len(jobs), cpu_us, sum(process.rss_bytes for process in jobs), _group_memory(found[0].pid, mounts))
+
+
+def _below(monitor: int) -> list[int]:
+    """Every process below one, by the children that each thread of it has. proc_pid_children(5)."""
+    found: list[int] = []
+    todo = [monitor]
+    while todo:
+        pid = todo.pop()
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        children = [int(word) for thread in threads for word in (find_text(f"/proc/{pid}/task/{thread}/children") or "").split()]
+        found += children
+        todo += children
+    return found
 
 
 def find_boxes() -> tuple[Box, ...]:
@@ -72,7 +113,8 @@ def _read(pid: int) -> Iterable[Process]:
     if len(words) < 22:
         return
     cpu_s = (int(words[11]) + int(words[12])) / _TICKS
-    yield Process(pid, int(words[1]), head.partition("(")[2], cpu_s, int(words[19]) / _TICKS, int(words[21]) * _PAGE)
+    waited_s = (int(words[13]) + int(words[14])) / _TICKS
+    yield Process(pid, int(words[1]), head.partition("(")[2], cpu_s, int(words[19]) / _TICKS, int(words[21]) * _PAGE, waited_s)
 
 
 def _descendants(pid: int, below: Mapping[int, list[Process]]) -> list[Process]:

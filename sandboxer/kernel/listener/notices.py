@@ -110,6 +110,16 @@ def receive_listener(watch: socket.socket) -> tuple[Listener, int] | None:
 
     Raises: OSError (EMFILE) where it was sent and this process has no descriptor left for it.
     """
+    kind, descriptor, pid = receive_descriptor(watch)
+    return (Listener(descriptor), pid) if kind else None
+
+
+def receive_descriptor(watch: socket.socket) -> tuple[bytes, int, int]:
+    """What was handed over: the byte that says what it is, the descriptor, and the pid of the process that sent it.
+
+    The byte is empty where the other side closed without one. Raises: OSError (EMFILE) where it was sent and this process has no
+    descriptor left for it.
+    """
     room = socket.CMSG_SPACE(_FD.size) + socket.CMSG_SPACE(_CREDENTIALS.size)
     data, messages, _, _ = watch.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
     descriptor, pid = -1, 0
@@ -119,8 +129,8 @@ def receive_listener(watch: socket.socket) -> tuple[Listener, int] | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             pid, _, _ = _CREDENTIALS.unpack_from(content)
     if data and descriptor < 0:
-        raise OSError(errno.EMFILE, "the listener was lost on its way")
-    return (Listener(descriptor), pid) if data else None
+        raise OSError(errno.EMFILE, "a descriptor was lost on its way")
+    return data, descriptor, pid
 
 
 def _notice_bytes() -> int:

@@ -1,4 +1,5 @@
-/* Where the two sides meet while the child is set up: the line. What goes over it: a pseudo-terminal's master, file systems. */
+/* Where the two sides meet while the child is set up: the line. What goes over it: a pseudo-terminal's
+ * master, file systems. And where the child meets the supervisor: the socket of the watch. */
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -49,6 +50,24 @@ int op_show_space(struct box *box, struct cursor *c) {
     int error = send_fd(box->line_fd, 's', fd);
     k_close(fd);
     return error;
+}
+
+/* Hand a directory of the box's own to the supervisor, by the socket that it gave, and wait until it has put there what it wants.
+ * Fields: path in the new root. EBADF: nobody gave one. ESRCH: the supervisor gave up. */
+int op_hand_over(struct box *box, struct cursor *c) {
+    const char *path = take_text(c);
+    char go;
+    if (!taken_all(c)) return EBADMSG;
+    if (box->watch_fd < 0) return EBADF;
+    int fd = find_in_root(box, path);
+    if (fd < 0) return -fd;
+    int error = send_fd(box->watch_fd, 'd', fd);
+    k_close(fd);
+    if (error) return error;
+    long got;
+    do got = SYS6(SYS_recvfrom, box->watch_fd, &go, 1, 0, NULL, NULL);
+    while (got == -EINTR);
+    return got == 1 ? 0 : ESRCH;
 }
 
 /* The caller's terminal lends its settings and size; there may be none. */
