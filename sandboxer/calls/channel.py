@@ -36,6 +36,7 @@ class Channel:
         self._fd = fd
         self._lock = allocate_lock()
         self._room = [0, 0]
+        self._is_over = True
 
     def take(self, kind: int) -> Any:
         """What the next block says, which must be of this kind. Raises: Gone; ValueError for another kind."""
@@ -46,18 +47,25 @@ class Channel:
             if found != NEXT:  # which may come late, to a generator that had ended
                 raise ValueError(f"a block of kind {found} came, and {kind} was expected")
 
-    def open_window(self, window: tuple[int, int] | None) -> None:
+    def begin(self, window: tuple[int, int] | None) -> None:
         """A call begins. window: how many items, and of how many bytes, the caller takes in advance."""
         self._room = list(window or (0, 0))
+        self._is_over = False
 
-    def write(self, buffers: Iterable[Any]) -> None:
-        """Send bytes-like objects, one after the other."""
+    def end(self, buffers: Iterable[Any]) -> None:
+        """Send what ends the call. Nothing is said after it, whatever threads of the function still run."""
         with self._lock:
+            self._is_over = True
             self._send(buffers)
 
     def ask(self, buffers: Iterable[Any]) -> tuple[int, Any]:
-        """Send a question and wait for what the caller says to it: the kind of the block, and what it says. Raises: Gone."""
+        """Send a question and wait for what the caller says to it: the kind of the block, and what it says.
+
+        Raises: Gone; RuntimeError after the end of the call.
+        """
         with self._lock:
+            if self._is_over:
+                raise RuntimeError("the call is over")
             self._send(buffers)
             while True:
                 kind, said = self._read_block()
@@ -67,9 +75,10 @@ class Channel:
 
     def give(self, buffers: Iterable[Any], content_bytes: int) -> None:
         """Send an item, for which there is room."""
-        self.write(buffers)
-        self._room[0] -= 1
-        self._room[1] -= content_bytes
+        with self._lock:
+            self._send(buffers)
+            self._room[0] -= 1
+            self._room[1] -= content_bytes
 
     @property
     def has_room(self) -> bool:

@@ -90,7 +90,7 @@ def _rehearse() -> None:
             named: dict[str, Any] = {"by_value": b"", "module": "builtins", "name": "len", "file": "", "window": None, "host": {}}
             return {**named, "arguments": pickle.dumps((((),), {}))}
 
-        def write(self, buffers: Iterable[Any]) -> None:
+        def end(self, buffers: Iterable[Any]) -> None:
             list(buffers)
 
     serve(Nowhere(-1))
@@ -114,7 +114,7 @@ def serve(channel: Channel) -> None:
     from sandboxer.calls.wire.block import CALL
 
     request = channel.take(CALL)
-    channel.open_window(request["window"])
+    channel.begin(request["window"])
     attach(channel, request["host"])
     kind, value = _call(request, channel)
     attach(None, {})
@@ -237,4 +237,4 @@ def _answer(channel: Channel, kind: int, value: Any) -> None:
             stream.flush()
         except Exception:  # the function may have closed or replaced it
             continue
-    channel.write(pack_frame(kind, sent.text, sent.segments))
+    channel.end(pack_frame(kind, sent.text, sent.segments))
