@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SandboxTimeout,
         ViolationError,
     )
-    from sandboxer.calls.host import HostCall, HostFunction
+    from sandboxer.calls.talk.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
@@ -71,7 +71,7 @@ __all__ = [
 _HOMES = {
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
-    **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
+    **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     **dict.fromkeys(

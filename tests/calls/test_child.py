@@ -17,7 +17,8 @@ from sandboxer.calls.request import pack_call
 from sandboxer.calls.wire.block import READY, pack_block
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.decode import decode
-from sandboxer.calls.wire.frame import ERROR, VALUE, FrameReader
+from sandboxer.calls.wire.frame import ASK, ERROR, VALUE
+from sandboxer.calls.wire.reader import FrameReader
 
 
 def answer_of(ours: socket.socket) -> tuple[int, Any]:
@@ -66,7 +67,7 @@ def test_thread_that_goes_on_after_the_answer_says_nothing() -> None:
         channel = Channel(theirs.fileno())
         ask(ours, channel, operator.add, 1, 2)
         with pytest.raises(RuntimeError, match="over"):
-            channel.ask([b"question"])
+            channel.ask(ASK, b"question", [])
         ours.setblocking(False)
         with pytest.raises(BlockingIOError):
             ours.recv(1)

@@ -1,18 +1,17 @@
-"""Descriptors over a socket whose other end is a stranger's: none is ever lost in here, and none makes us wait. unix(7)."""
+"""Descriptors over a socket whose other end is a stranger's: none is lost in here, and none makes us wait. unix(7)."""
 
 from __future__ import annotations
 
 import array
 import os
 import socket
-import stat
-import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Collection, Iterable, Sequence
 
 MOST = 253  # SCM_MAX_FD of include/net/scm.h: more do not fit in one message
 ROOM = socket.CMSG_SPACE(MOST * 4)
+MOMENT_S = 0.2
 SO_PASSRIGHTS = 83  # include/uapi/asm-generic/socket.h, since 6.16
-NO_LINGER = struct.pack("ii", 0, 0)
 
 
 def refuse_descriptors(ours: socket.socket) -> None:
@@ -43,13 +42,17 @@ def send(ours: socket.socket, data: memoryview, descriptors: Sequence[int]) -> i
     return ours.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
 
 
-def close_stranger(descriptor: int) -> None:
-    """Close what somebody sent. A socket that lingers would have us wait for as long as he has said."""
-    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        with socket.socket(fileno=descriptor) as theirs:
-            try:
-                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-            except OSError:
-                pass  # it is none that lingers
-        return
-    os.close(descriptor)
+def close_aside(descriptors: Collection[int]) -> None:
+    """Close what a stranger sent, in a thread that nobody waits for longer than a moment.
+
+    A close can be made to last: by a socket that lingers, also one that waits in the queue of another one.
+    """
+    if descriptors:
+        closing = threading.Thread(target=_close, args=(tuple(descriptors),), name="sandboxer-close", daemon=True)
+        closing.start()
+        closing.join(MOMENT_S)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
