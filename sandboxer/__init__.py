@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import RemoteError
-    from sandboxer.calls.host import HostCall, HostFunction
     from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
+    from sandboxer.calls.talk.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import (
         HostError,
@@ -104,7 +104,7 @@ _HOMES = {
     "aio": "sandboxer.aio",
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
-    **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
+    **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
     **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.pool"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",

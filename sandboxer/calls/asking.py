@@ -54,13 +54,13 @@ def attach(channel: Channel | None, names: dict[str, int]) -> None:
 
 def _ask(channel: Channel, name: str, most_bytes: int, content: list[Any]) -> Any:
     from sandboxer.calls.wire.encode import encode
-    from sandboxer.calls.wire.frame import ASK, Frame, pack_frame
+    from sandboxer.calls.wire.frame import ASK, Frame
 
     sent = encode(content)
     size = Frame(ASK, sent.text, sent.segments).content_bytes
     if size > most_bytes:
         raise HostRefusal(f"{name}: {size} bytes of arguments are more than {most_bytes}")
-    kind, said = channel.ask(pack_frame(ASK, f"{name}\n".encode() + sent.text, sent.segments))
+    kind, said = channel.ask(ASK, f"{name}\n".encode() + sent.text, sent.segments)
     if kind == ANSWER:
         return said
     raise _made(*said)

@@ -10,23 +10,22 @@ from types import CodeType
 
 NAMES = (
     "sandboxer.errors", "sandboxer.calls.child", "sandboxer.calls.channel", "sandboxer.calls.asking",
-    "sandboxer.calls.frozen",     "sandboxer.calls.wire.block", "sandboxer.calls.wire.caps",
+    "sandboxer.calls.frozen", "sandboxer.calls.wire.block", "sandboxer.calls.wire.caps",
     "sandboxer.calls.wire.kinds", "sandboxer.calls.wire.encode", "sandboxer.calls.wire.frame",
+    "sandboxer.kernel.buffers.passing", "sandboxer.kernel.buffers.sealed",
 )  # fmt: skip
 VALUE_NAMES = ("cloudpickle", "cloudpickle.cloudpickle")
-PACKAGES = ("sandboxer.calls", "sandboxer.calls.wire")
+PACKAGES = ("sandboxer.calls", "sandboxer.calls.wire", "sandboxer.kernel", "sandboxer.kernel.buffers")
 STAND_IN = """
 def sandboxed(function=None, **options):
     return function if function is not None else lambda function: function
-def HostFunction(function, **limits):
-    return function
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
     if name in ("host", "HostRefusal"):
         from sandboxer.calls import asking
         return getattr(asking, name)
-    return type(name, (Exception,), {"__module__": "sandboxer"})
+    return type(name, (Exception,), {"__module__": "sandboxer", "__init__": lambda self, *arguments, **options: None})
 """
 """What `import sandboxer` gives in the box: the decorator leaves functions as they are, `host` is there to be asked, other
 names are there to be named."""

@@ -11,16 +11,17 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sandboxer.calls.conversation import Answerer, Basket, Conversation, Window
 from sandboxer.calls.errors import ExecutionError, death, remote_error
-from sandboxer.calls.host import Answers, HostCall, HostFunction
-from sandboxer.calls.reading import read_value
 from sandboxer.calls.request import Packed, pack_call
+from sandboxer.calls.talk.conversation import Answerer, Basket, Conversation, Window
+from sandboxer.calls.talk.host import Answers, HostCall, HostFunction
+from sandboxer.calls.talk.reading import read_value
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import hints_of
 from sandboxer.calls.wire.decode import decode
-from sandboxer.calls.wire.frame import ERROR, Frame
+from sandboxer.calls.wire.frame import ERROR, MAX_PASSED, Frame
 from sandboxer.errors import SandboxerError
+from sandboxer.kernel.buffers.passing import receive, refuse_descriptors, send
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result
 from sandboxer.run.turns import Turns
@@ -56,6 +57,7 @@ class Wire:
 
     stop_fd: readable when somebody wants the end of it. basket: of the items of a generator, whose credit is sent on.
     is_last: when the answer is there, the box hears that nothing else will come, and ends.
+    is_drained: all that came was heard, and nothing can come any more.
     """
 
     def __init__(
@@ -73,11 +75,14 @@ class Wire:
         self._basket = basket
         self._is_last = is_last
         self._is_open = True
+        self.is_drained = False
         self.error: SerializationError | None = None
 
     def begin(self) -> None:
         """Send what can be sent at once."""
         self._ours.setblocking(False)
+        if not self._conversation.most_passed:
+            refuse_descriptors(self._ours)
         self._send()
 
     def enter(self, turns: Turns, launch: Launch) -> None:
@@ -92,13 +97,17 @@ class Wire:
             turns.add(launch.result_fd, select.POLLIN, lambda _: self._let_go(turns, launch, list(others)))
         self._wait(turns, launch)
 
+    def take_leftovers(self) -> list[int]:
+        """The descriptors that came and that nobody has asked for; they are the caller's to close."""
+        return self._conversation.take_leftovers()
+
     def correct(self, record: dict[str, int]) -> dict[str, int]:
         """The monitor's record as it is."""
         return record
 
     def _wait(self, turns: Turns, launch: Launch) -> None:
         """Wait for what the socket has to be waited for now."""
-        events = select.POLLIN | (select.POLLOUT if self._conversation.unsent() else 0)
+        events = select.POLLIN | (select.POLLOUT if self._conversation.unsent()[0] else 0)
         if self._is_open:
             turns.add(self._ours.fileno(), events, lambda found: self._serve(turns, launch, found))
 
@@ -123,9 +132,9 @@ class Wire:
         self._wait(turns, launch)
 
     def _send(self) -> None:
-        left = self._conversation.unsent()
+        left, descriptors = self._conversation.unsent()
         try:
-            self._conversation.note_sent(self._ours.send(left[: 1 << 20]))
+            self._conversation.note_sent(send(self._ours, left[: 1 << 20], descriptors))
         except (BrokenPipeError, ConnectionResetError):
             self._conversation.note_sent(len(left))  # nobody is there any more; why, the record says
         except BlockingIOError:
@@ -133,24 +142,30 @@ class Wire:
 
     def _take(self, turns: Turns, launch: Launch) -> None:
         try:
-            data = self._ours.recv(CHUNK_BYTES)
+            data, descriptors, is_whole = receive(self._ours, CHUNK_BYTES)
         except BlockingIOError:
             return
         except ConnectionResetError:
-            data = b""
+            data, descriptors, is_whole = b"", [], True
         if not data:
-            self._is_open = False
-            turns.drop(self._ours.fileno())
+            self._drop(turns)
+            self.is_drained = True
             return
         try:
-            if self.error is None:
-                self._conversation.hear(data)
+            self._conversation.hear(data, descriptors)
+            if not is_whole:
+                raise SerializationError("descriptors were lost on their way: too many are open here")
         except SerializationError as error:
             self.error = error
+            self._drop(turns)  # nothing more is taken of somebody who says such things
             launch.cancel()
         if self._is_last and self._conversation.answer is not None:
             self._is_last = False
             self._ours.shutdown(socket.SHUT_WR)
+
+    def _drop(self, turns: Turns) -> None:
+        self._is_open = False
+        turns.drop(self._ours.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +177,11 @@ class Says:
     basket: Basket | None = None
     answerer: Answerer | None = None
 
-    def open(self, ours: socket.socket, opening: bytes, *, is_last: bool) -> tuple[Wire, Conversation]:
-        """A conversation that begins with this, and the wire for it."""
-        conversation = Conversation(opening, self.caps, basket=self.basket, answerer=self.answerer)
+    def open(self, ours: socket.socket, opening: bytes, packed: Packed, *, is_last: bool) -> tuple[Wire, Conversation]:
+        """A conversation that begins with this and then with the call, and the wire for it."""
+        most_passed = MAX_PASSED if packed.passes else 0
+        conversation = Conversation(opening, self.caps, basket=self.basket, answerer=self.answerer, most_passed=most_passed)
+        conversation.say_and_wait(packed.data, packed.descriptors)
         return Wire(ours, conversation, stop_fd=self.stop_fd, basket=self.basket, is_last=is_last), conversation
 
 
@@ -203,7 +220,8 @@ def make_call(
 
     Raises: PoolError, ProfileError, HostError, SerializationError, all of them ahead of the start.
     """
-    packed = pack_call(function, arguments, keywords, host=terms.names)
+    most = terms.pool.most_passed_bytes()
+    packed = pack_call(function, arguments, keywords, host=terms.names, most_passed_bytes=most)
     return run_call(packed, hints_of(function).get("return", Any), terms=terms, stop_fd=stop_fd)
 
 
@@ -212,7 +230,8 @@ def run_call(packed: Packed, annotation: Any, *, terms: Terms, stop_fd: int = -1
     answers = Answers(terms.functions, terms.caps) if terms.functions else None
     says = Says(terms.caps, stop_fd, basket, answers)
     try:
-        heard = terms.pool.hold(packed, says, key=terms.key)
+        with packed:
+            heard = terms.pool.hold(packed, says, key=terms.key)
     except ExecutionError as error:
         return Call(None, error, error.result)
     asked = tuple(answers.log) if answers else ()

@@ -12,12 +12,13 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandboxer.calls.channel import Channel
+    from sandboxer.calls.wire.encode import Encoded
 
 MAIN = "__sandboxed_main__"
 MAX_TEXT = 8192
@@ -50,7 +51,7 @@ def main(codes: dict[str, tuple[CodeType, bool]]) -> None:
 
     channel = take_wire()
     try:
-        ready = channel.take(READY)
+        ready, _ = channel.take(READY)
         if ready["image"]:
             channel = _become_image(channel, ready)
         else:
@@ -86,12 +87,12 @@ def _rehearse() -> None:
     from sandboxer.calls.channel import Channel
 
     class Nowhere(Channel):
-        def take(self, kind: int) -> Any:
-            named: dict[str, Any] = {"by_value": b"", "module": "builtins", "name": "len", "file": "", "window": None, "host": {}}
-            return {**named, "arguments": pickle.dumps((((),), {}))}
+        def take(self, kind: int) -> tuple[Any, list[Any]]:
+            named = {"by_value": b"", "module": "builtins", "name": "len", "file": "", "arguments": pickle.dumps((((),), {}))}
+            return {**named, "window": None, "host": {}, "most_passed_bytes": 0}, []
 
-        def write(self, buffers: Iterable[Any]) -> None:
-            list(buffers)
+        def end(self, kind: int, sent: Encoded) -> None:
+            importlib.import_module("sandboxer.kernel.buffers.passing")
 
     serve(Nowhere(-1))
 
@@ -113,20 +114,20 @@ def serve(channel: Channel) -> None:
     from sandboxer.calls.asking import attach
     from sandboxer.calls.wire.block import CALL
 
-    request = channel.take(CALL)
-    channel.open_window(request["window"])
+    request, buffers = channel.take(CALL)
+    channel.begin(window=request["window"], most_passed_bytes=request["most_passed_bytes"])
     attach(channel, request["host"])
-    kind, value = _call(request, channel)
+    kind, value = _call(request, buffers, channel)
     attach(None, {})
     _answer(channel, kind, value)
 
 
-def _call(request: dict[str, Any], channel: Channel) -> tuple[int, Any]:
+def _call(request: dict[str, Any], buffers: list[Any], channel: Channel) -> tuple[int, Any]:
     from sandboxer.calls.wire.frame import DONE, ERROR, VALUE
 
     try:
         function = _find(request)
-        arguments, keywords = pickle.loads(request["arguments"])
+        arguments, keywords = pickle.loads(request["arguments"], buffers=buffers)
         value = function(*arguments, **keywords)
         if request["window"] is not None:
             return DONE, _give_all(value, channel)
@@ -169,10 +170,9 @@ async def _give_all_async(items: AsyncIterator[Any], channel: Channel) -> None:
 
 def _give(item: Any, channel: Channel) -> None:
     from sandboxer.calls.wire.encode import encode
-    from sandboxer.calls.wire.frame import ITEM, Frame, pack_frame
+    from sandboxer.calls.wire.frame import ITEM
 
-    sent = encode(item)
-    channel.give(pack_frame(ITEM, sent.text, sent.segments), Frame(ITEM, sent.text, sent.segments).content_bytes)
+    channel.give(ITEM, encode(item))
 
 
 def _find(request: dict[str, Any]) -> Any:
@@ -226,7 +226,7 @@ def _text(error: BaseException) -> str:
 
 def _answer(channel: Channel, kind: int, value: Any) -> None:
     from sandboxer.calls.wire.encode import encode
-    from sandboxer.calls.wire.frame import ERROR, pack_frame
+    from sandboxer.calls.wire.frame import ERROR
 
     try:
         sent = encode(value)
@@ -237,4 +237,4 @@ def _answer(channel: Channel, kind: int, value: Any) -> None:
             stream.flush()
         except Exception:  # the function may have closed or replaced it
             continue
-    channel.write(pack_frame(kind, sent.text, sent.segments))
+    channel.end(kind, sent)

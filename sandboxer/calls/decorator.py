@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.call import Call, Terms, make_call, run_call
-from sandboxer.calls.conversation import Window
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
-from sandboxer.calls.generator import BoxedAsyncGenerator, BoxedGenerator
-from sandboxer.calls.host import HostFunction, read_functions
-from sandboxer.calls.items import Stream
 from sandboxer.calls.pool import Fresh, Pool, Reuse, Stocking, shared_pool
-from sandboxer.calls.reading import read_value
 from sandboxer.calls.request import pack_call
+from sandboxer.calls.talk.conversation import Window
+from sandboxer.calls.talk.generator import BoxedAsyncGenerator, BoxedGenerator
+from sandboxer.calls.talk.host import HostFunction, read_functions
+from sandboxer.calls.talk.items import Stream
+from sandboxer.calls.talk.reading import read_value
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.declared import hints_of, parts_of_generator
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
@@ -96,7 +96,8 @@ class Sandboxed(Generic[P, R]):
         """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
         terms = self._terms
         window = (terms.window.items, terms.window.content_bytes)
-        packed = pack_call(self.local, arguments, keywords, host=terms.names, window=window)
+        most = terms.pool.most_passed_bytes()
+        packed = pack_call(self.local, arguments, keywords, host=terms.names, window=window, most_passed_bytes=most)
         item, returned = parts_of_generator(hints_of(self.local).get("return", Any))
         start = functools.partial(run_call, packed, returned, terms=terms)
         return Stream(start, functools.partial(read_value, annotation=item, caps=terms.caps), terms.window)

@@ -45,7 +45,10 @@ def freeze(code: bytes) -> str:
     refusal = _find_threads()
     if refusal:
         return refusal
-    module = _load(code)
+    try:
+        module = _load(code)
+    except (OSError, ImportError) as error:
+        return f"the box does not let the image module be loaded: {error}"
     heard, told = os.pipe()
     pid = os.fork()
     if not pid:

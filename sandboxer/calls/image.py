@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sandboxer.calls.call import Wire, read_answer
-from sandboxer.calls.conversation import Conversation
 from sandboxer.calls.request import pack_call, pack_ready
+from sandboxer.calls.talk.conversation import Conversation
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.worker import Ground, Worker
 from sandboxer.launcher.image import ImageFile, image_module

@@ -21,8 +21,9 @@ from sandboxer.calls.call import Heard, Says
 from sandboxer.calls.image import ImageRefused, make_image
 from sandboxer.calls.request import Packed, pack_ready
 from sandboxer.calls.stock import Shelf, Sort, Stock, kill_all
+from sandboxer.calls.talk.allowance import most_passed_bytes
 from sandboxer.calls.worker import Ground, Worker, find_ground
-from sandboxer.errors import Problem, SandboxerError
+from sandboxer.errors import Problem, ProfileError, SandboxerError
 from sandboxer.model.result import Reason
 from sandboxer.run.request import Request
 from sandboxer.run.start import Options, make_request
@@ -138,6 +139,9 @@ class Pool:
         self._enter()
         try:
             worker = self._find(self._sort(packed), key)
+            if packed.passes and not most_passed_bytes(worker.ground.entry.plan):
+                worker.kill()
+                raise ProfileError(Problem("the profile has changed since the call was packed", attempt="call again"))
             heard = self._hold(worker, packed, says, key)
             if heard.result.reason in (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE) and worker.is_from_image:
                 # Nothing ran. Whoever has the file of an image could take the right away to execute it, until Linux 6.3.
@@ -148,6 +152,13 @@ class Pool:
             return heard
         finally:
             self._leave()
+
+    def most_passed_bytes(self) -> int:
+        """How many bytes of an answer its boxes may pass by descriptors; 0: none. Raises: ProfileError, HostError."""
+        with self._changed:
+            doomed, ground = self._look()
+        kill_all(doomed)
+        return most_passed_bytes(ground.entry.plan)
 
     def stats(self) -> PoolStats:
         """What it did and does."""
@@ -215,8 +226,8 @@ class Pool:
     def _hold(self, worker: Worker, packed: Packed, says: Says, key: Hashable) -> Heard:
         sort = self._sort(packed)
         shares = self._shares(key)
-        opening = packed.data if worker.is_ready else self._ready(sort) + packed.data
-        wire, conversation = says.open(worker.socket, opening, is_last=not shares)
+        opening = b"" if worker.is_ready else self._ready(sort)
+        wire, conversation = says.open(worker.socket, opening, packed, is_last=not shares)
         with self._changed:
             self._running.add(worker)
         try:

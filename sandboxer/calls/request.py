@@ -5,28 +5,54 @@ All of it is bytes, made ahead of any box: what cannot cross is refused before a
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from sandboxer.calls.bundle import bundle
 from sandboxer.calls.wire.block import CALL, READY, pack_block
 from sandboxer.calls.wire.caps import SerializationError
+from sandboxer.calls.wire.frame import LARGE_BYTES, MAX_PASSED
+from sandboxer.kernel.buffers.sealed import make_sealed
 
 VALUE_MODULE = ("cloudpickle.cloudpickle", "")
 
 
-@dataclass(frozen=True, slots=True)
 class Packed:
-    """A call as bytes. modules: where its function is, as in `pack_ready`. by_value: the function itself is in it."""
+    """A call as bytes, and the descriptors of the buffers that go with it: whoever has it closes it.
 
-    data: bytes
-    modules: tuple[tuple[str, str], ...]
-    by_value: bool
+    modules: where its function is, as in `pack_ready`. by_value: the function itself is in it. passes: the box may answer with
+    descriptors.
+    """
+
+    __slots__ = ("by_value", "data", "descriptors", "modules", "passes")
+
+    def __init__(
+        self, data: bytes, descriptors: Iterable[int], *, modules: tuple[tuple[str, str], ...], by_value: bool, passes: bool
+    ) -> None:
+        self.data = data
+        self.descriptors = tuple(descriptors)
+        self.modules = modules
+        self.by_value = by_value
+        self.passes = passes
+
+    def __enter__(self) -> Packed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()  # a generator that nobody began
+
+    def close(self) -> None:
+        """Let go of the buffers."""
+        _close_all(self.descriptors)
+        self.descriptors = ()
 
 
 def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (), image: bytes = b"") -> bytes:
@@ -46,22 +72,45 @@ def pack_call(
     *,
     host: Mapping[str, int] | None = None,
     window: tuple[int, int] | None = None,
+    most_passed_bytes: int = 0,
 ) -> Packed:
     """One call for an interpreter that is ready.
 
     host: the names of host functions, and how many bytes a question may have. window: of a generator, how many items and bytes it
-    may be ahead.
+    may be ahead. most_passed_bytes: how many bytes of an answer may come by descriptors; 0: none, and nothing goes by them.
     Raises: SerializationError for what cannot cross.
     """
-    reference = refer(function)
+    call = refer(function) | {"host": dict(host or {}), "window": window, "most_passed_bytes": most_passed_bytes}
+    descriptors: list[int] = []
+    keep = functools.partial(_keep_inline, descriptors) if most_passed_bytes else None
     try:
-        packed = pickle.dumps((arguments, keywords), protocol=5)
+        call["arguments"] = pickle.dumps((arguments, keywords), protocol=5, buffer_callback=keep)
     except Exception as error:
+        _close_all(descriptors)
         raise SerializationError(f"the arguments cannot cross: {error}") from error
-    data = pack_block(CALL, pickle.dumps({**reference, "arguments": packed, "host": dict(host or {}), "window": window}))
-    if reference["by_value"]:
-        return Packed(data, (VALUE_MODULE,), by_value=True)
-    return Packed(data, ((reference["module"], reference["file"]),), by_value=False)
+    data = pack_block(CALL, pickle.dumps(call), len(descriptors))
+    by_value = bool(call["by_value"])
+    modules = (VALUE_MODULE,) if by_value else ((call["module"], call["file"]),)
+    return Packed(data, descriptors, modules=modules, by_value=by_value, passes=most_passed_bytes > 0)
+
+
+def _keep_inline(descriptors: list[int], buffer: pickle.PickleBuffer) -> bool:
+    """Whether a buffer goes with the pickle; else it is sealed memory of its own from here on."""
+    if len(descriptors) >= MAX_PASSED:
+        return True
+    try:
+        content = buffer.raw()
+        if content.nbytes < LARGE_BYTES:
+            return True
+        descriptors.append(make_sealed(content))
+    except (BufferError, OSError):  # in pieces; or there is no memory or no number left for it
+        return True
+    return False
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def refer(function: Callable[..., Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sandboxer.calls.bundle import BOOT
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.seal import SealError
 from sandboxer.errors import HostError, Problem, ProfileError
+from sandboxer.kernel.buffers.passing import close_aside
 from sandboxer.kernel.explain import explain
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result, Timings, Usage
@@ -113,7 +114,7 @@ class Worker:
         try:
             return finish(self.launch, self.streams, self.ground.entry, self.command, watch=wire)
         finally:
-            self._open.close()
+            self._close(wire)
 
     def run(self, wire: Wire, is_over: Callable[[], bool]) -> Result | None:
         """Hold a conversation that was begun until it is over, and leave the box as it is for the next one.
@@ -148,12 +149,19 @@ class Worker:
         """End it and wait until nothing of it is left."""
         self.launch.cancel()
         self.launch.wait()
-        self._open.close()
+        self._close()
 
     def forget(self) -> None:
         """Let go of it in a process that has only inherited it: it is not ours."""
         self._open.close()
         self.launch.close()
+
+    def _close(self, wire: Wire | None = None) -> None:
+        """Close all, once the box has ended. What it has sent and nobody heard may be descriptors, whose close may last."""
+        left = wire.take_leftovers() if wire else []
+        is_drained = wire.is_drained if wire else not self.uses
+        close_aside(left if is_drained else [*left, self.socket.detach()])
+        self._open.close()
 
     def _result(self, seconds: float, stdout: bytes | None, stderr: bytes | None) -> Result:
         """Of a call after which the box goes on: what it used is not known apart from other calls, but for the time."""

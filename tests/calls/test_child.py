@@ -17,7 +17,8 @@ from sandboxer.calls.request import pack_call
 from sandboxer.calls.wire.block import READY, pack_block
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.decode import decode
-from sandboxer.calls.wire.frame import ERROR, VALUE, FrameReader
+from sandboxer.calls.wire.frame import ASK, ERROR, VALUE
+from sandboxer.calls.wire.reader import FrameReader
 
 
 def answer_of(ours: socket.socket) -> tuple[int, Any]:
@@ -58,3 +59,15 @@ def test_block_that_is_not_expected_is_refused() -> None:
         ours.sendall(pack_block(READY, pickle.dumps(None)))
         with pytest.raises(ValueError, match="kind 1 came, and 2 was expected"):
             serve(Channel(theirs.fileno()))
+
+
+def test_thread_that_goes_on_after_the_answer_says_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(theirs.fileno())
+        ask(ours, channel, operator.add, 1, 2)
+        with pytest.raises(RuntimeError, match="over"):
+            channel.ask(ASK, b"question", [])
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)

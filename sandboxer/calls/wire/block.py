@@ -1,6 +1,9 @@
 """Blocks: what the caller says to the box. The box has every reason to trust them; they are pickles.
 
-kind u8, length u64 in bytes, little endian; the pickle
+    kind u8, descriptors u8, length u64 in bytes, little endian; the pickle
+
+Descriptors are sealed memory with the large buffers of the pickle, in order. They come with its first byte: whoever reads a head
+alone knows whether there are any.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ NEXT = 3
 """So many items were taken, of so many bytes: as many more may come."""
 ANSWER, REFUSAL = 4, 5
 """What a host function returned; the class and the text of what came instead of that."""
-HEAD = struct.Struct("<BQ")
+HEAD = struct.Struct("<BBQ")
 
 
-def pack_block(kind: int, content: bytes) -> bytes:
-    """One block."""
-    return HEAD.pack(kind, len(content)) + content
+def pack_block(kind: int, content: bytes, descriptors: int = 0) -> bytes:
+    """One block. descriptors: how many go with it."""
+    return HEAD.pack(kind, descriptors, len(content)) + content

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandboxer.calls.conversation import Conversation
+from sandboxer.calls.talk.conversation import Conversation
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame, pack_frame
 
@@ -61,7 +61,7 @@ def conversation(*, room: int | None = None, is_asked: bool = False, opening: by
 
 def send_all(talk: Conversation) -> bytes:
     sent = b""
-    while left := talk.unsent():
+    while left := talk.unsent()[0]:
         sent += bytes(left[:2])
         talk.note_sent(len(left[:2]))
     return sent
@@ -97,7 +97,7 @@ def test_item_without_room_is_refused() -> None:
 
 def test_nothing_may_come_before_the_request_was_sent() -> None:
     talk = conversation(opening=b"request")
-    assert bytes(talk.unsent()) == b"request"
+    assert bytes(talk.unsent()[0]) == b"request"
     talk.note_sent(6)
     with pytest.raises(SerializationError, match="more came"):
         talk.hear(frame(VALUE))
@@ -116,7 +116,7 @@ def test_answer_that_was_sent_may_be_followed_although_more_is_to_be_sent() -> N
     talk = conversation(is_asked=True)
     talk.hear(frame(ASK))
     talk.say(b"later")
-    talk.note_sent(len(talk.unsent()))
+    talk.note_sent(len(talk.unsent()[0]))
     talk.hear(frame(VALUE))
     assert talk.answer is not None
     assert send_all(talk) == b"later"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
 from sandboxer.calls.call import Call
-from sandboxer.calls.items import Stream
+from sandboxer.calls.talk.items import Stream
 
 T = TypeVar("T")
 R = TypeVar("R")

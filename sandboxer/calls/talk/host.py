@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandboxer.calls.asking import HostRefusal
-from sandboxer.calls.reading import classes_of
+from sandboxer.calls.talk.reading import classes_of
 from sandboxer.calls.wire.block import ANSWER, REFUSAL, pack_block
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import check, hints_of

@@ -7,8 +7,8 @@ import pickle
 import select
 import threading
 
-from sandboxer.calls.conversation import Window
-from sandboxer.calls.items import Items
+from sandboxer.calls.talk.conversation import Window
+from sandboxer.calls.talk.items import Items
 from sandboxer.calls.wire.block import HEAD, NEXT
 from sandboxer.calls.wire.frame import ITEM, Frame
 

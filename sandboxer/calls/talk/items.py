@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from sandboxer.calls.call import Call
-from sandboxer.calls.conversation import Basket, Window
 from sandboxer.calls.future import CallFuture, Stop
+from sandboxer.calls.talk.conversation import Basket, Window
 from sandboxer.calls.wire.block import NEXT, pack_block
 from sandboxer.calls.wire.frame import Frame
 

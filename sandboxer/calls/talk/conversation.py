@@ -10,12 +10,14 @@ Everything else is a SerializationError, and whoever runs the box ends it then.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sandboxer.calls.wire.block import HEAD
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame, FrameReader
+from sandboxer.calls.wire.frame import ASK, DONE, ERROR, ITEM, VALUE, Frame
+from sandboxer.calls.wire.reader import FrameReader
 
 MAX_NAME = 256
 """Of a host function, in bytes; a question has it ahead of its arguments."""
@@ -61,51 +63,67 @@ class Conversation:
     """One call. answer: the frame that ended it; None until then.
 
     opening: what is said first. The box has nothing to say before all of that, or of the answer to what it asked, has been sent.
+    most_passed: how many segments of a frame may come by descriptors.
     """
 
-    __slots__ = ("_answerer", "_basket", "_ends", "_most_bytes", "_reader", "_to_send", "_unheard_bytes", "answer")
+    __slots__ = ("_answerer", "_basket", "_ends", "_most_bytes", "_reader", "_to_send", "_unheard_bytes", "answer", "most_passed")
 
-    def __init__(self, opening: bytes, caps: Caps, *, basket: Basket | None = None, answerer: Answerer | None = None) -> None:
-        self._reader = FrameReader(caps)
+    def __init__(
+        self,
+        opening: bytes,
+        caps: Caps,
+        *,
+        basket: Basket | None = None,
+        answerer: Answerer | None = None,
+        most_passed: int = 0,
+    ) -> None:
+        self.most_passed = most_passed
+        self._reader = FrameReader(caps, most_passed=most_passed)
         self._most_bytes = caps.text_bytes + caps.segment_bytes
         self._basket = basket
         self._answerer = answerer
         self._ends = (VALUE, ERROR) if basket is None else (DONE, ERROR)
-        self._to_send: deque[memoryview] = deque()
+        self._to_send: deque[tuple[memoryview, Sequence[int]]] = deque()
         self._unheard_bytes = 0
         self.answer: Frame | None = None
-        self._say_and_wait(opening)
+        self.say_and_wait(opening)
 
     def begin(self, over_fds: Iterable[int]) -> None:
         """The box has started. over_fds: one of them is readable once the call is over."""
         if self._answerer is not None:
             self._answerer.begin(over_fds)
 
-    def hear(self, data: bytes) -> None:
+    def hear(self, data: bytes, descriptors: Iterable[int] = ()) -> None:
         """Take what the box says. Raises: SerializationError, after which nothing more is to be taken."""
-        self._reader.feed(data)
+        self._reader.feed(data, descriptors)
         while (frame := self._reader.next(self._expected())) is not None:
             self._take(frame)
 
-    def say(self, block: bytes) -> None:
-        """Have a block sent."""
-        if block:
-            self._to_send.append(memoryview(block))
+    def take_leftovers(self) -> list[int]:
+        """The descriptors that came and that nobody has asked for; they are the caller's to close."""
+        return self._reader.take_leftovers()
 
-    def unsent(self) -> memoryview:
-        """What is to be sent next; empty if nothing is."""
-        return self._to_send[0] if self._to_send else memoryview(b"")
+    def say(self, block: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Have a block sent. descriptors: that go with its content; they stay the caller's."""
+        whole = memoryview(block)
+        parts = ((whole[: HEAD.size], ()), (whole[HEAD.size :], descriptors)) if descriptors else ((whole, ()),)
+        self._to_send.extend(part for part in parts if part[0])
+
+    def say_and_wait(self, block: bytes, descriptors: Sequence[int] = ()) -> None:
+        """The same, and nothing may come before all of it has been sent."""
+        self.say(block, descriptors)
+        self._unheard_bytes = sum(len(data) for data, _ in self._to_send)
+
+    def unsent(self) -> tuple[memoryview, Sequence[int]]:
+        """What is to be sent next, and the descriptors that go with its first byte; empty if nothing is."""
+        return self._to_send[0] if self._to_send else (memoryview(b""), ())
 
     def note_sent(self, size: int) -> None:
         """So many bytes of that were sent."""
         self._unheard_bytes = max(self._unheard_bytes - size, 0)
-        left = self._to_send.popleft()[size:]
-        if left:
-            self._to_send.appendleft(left)
-
-    def _say_and_wait(self, block: bytes) -> None:
-        self.say(block)
-        self._unheard_bytes = sum(map(len, self._to_send))
+        data, _ = self._to_send.popleft()
+        if len(data) > size:
+            self._to_send.appendleft((data[size:], ()))
 
     def _expected(self) -> dict[int, int]:
         if self.answer is not None or self._unheard_bytes:
@@ -121,6 +139,6 @@ class Conversation:
         if frame.kind == ITEM and self._basket is not None:
             self._basket.put(frame)
         elif frame.kind == ASK and self._answerer is not None:
-            self._say_and_wait(self._answerer.answer(frame))
+            self.say_and_wait(self._answerer.answer(frame))
         else:
             self.answer = frame

@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandboxer.calls.wire.caps import Caps, SerializationError
-from sandboxer.calls.wire.frame import ASK, DONE, ERROR, HEAD, ITEM, MAGIC, VALUE, Frame, FrameReader, pack_frame
+from sandboxer.calls.wire.frame import ASK, DONE, ERROR, HEAD, ITEM, MAGIC, PASSED, VALUE, Frame, pack_frame
+from sandboxer.calls.wire.reader import FrameReader
+from sandboxer.kernel.buffers.passing import close_aside
+from sandboxer.kernel.buffers.sealed import make_sealed
 
 MOST = 2 << 30
 KINDS = dict.fromkeys((VALUE, ERROR, ITEM, DONE, ASK), MOST)
@@ -60,7 +63,8 @@ def test_half_a_frame_is_none() -> None:
         (HEAD.pack(MAGIC, ITEM, 0, 0), "no answer"),
         (HEAD.pack(MAGIC, VALUE, (16 << 20) + 1, 0), "larger than it may be"),
         (HEAD.pack(MAGIC, VALUE, 0, 10_001), "larger than it may be"),
-        (HEAD.pack(MAGIC, VALUE, 0, 2) + struct.pack("<QQ", 1 << 63, 1 << 63), "larger than it may be"),
+        (HEAD.pack(MAGIC, VALUE, 0, 2) + struct.pack("<QQ", 1 << 62, 1 << 62), "larger than it may be"),
+        (HEAD.pack(MAGIC, VALUE, 0, 1) + struct.pack("<Q", PASSED | 1), "more descriptors are announced"),
         (HEAD.pack(MAGIC, VALUE, 0, 1) + struct.pack("<Q", (1 << 30) + 1), "larger than it may be"),
     ],
 )
@@ -110,3 +114,69 @@ def test_memory_is_taken_for_what_came_only() -> None:
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
+
+
+# ── descriptors ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def passing(sizes: list[int], inline: list[bytes], kind: int = VALUE) -> bytes:
+    """A frame whose first segments are passed."""
+    segments = [*(b"x" * size for size in sizes), *inline]
+    return b"".join(map(bytes, pack_frame(kind, b"[1]", segments, range(len(sizes)))))
+
+
+def sealed(*sizes: int) -> list[int]:
+    return [make_sealed(b"x" * size) for size in sizes]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_passed_segments_are_in_their_places(piece: int) -> None:
+    reader = FrameReader(Caps(), most_passed=2)
+    data = passing([5000, 6000], [b"in", b"line"]) + passing([7000], [], ERROR)
+    descriptors = sealed(5000, 6000, 7000)
+    found: list[Frame] = []
+    for at in range(0, len(data), piece):
+        first, last = descriptors[:2] if at == 0 else [], descriptors[2:] if at + piece >= len(data) else []
+        reader.feed(data[at : at + piece], first + last)
+        while (frame := reader.next(ENDS)) is not None:
+            found.append(frame)
+    assert [[len(one) for one in frame.segments] for frame in found] == [[5000, 6000, 2, 4], [7000]]
+    assert [frame.content_bytes for frame in found] == [11_009, 7003]
+    assert reader.take_leftovers() == []
+
+
+def test_more_descriptors_than_a_frame_may_have_are_refused_and_left_over() -> None:
+    reader = FrameReader(Caps(), most_passed=2)
+    reader.feed(b"", sealed(1, 1, 1))
+    with pytest.raises(SerializationError, match="more descriptors came than may"):
+        reader.next(ENDS)
+    left = reader.take_leftovers()
+    assert (len(left), reader.take_leftovers()) == (3, [])
+    close_aside(left)
+
+
+def test_descriptor_where_nothing_may_come_is_refused() -> None:
+    reader = FrameReader(Caps(), most_passed=2)
+    reader.feed(b"", sealed(1))
+    with pytest.raises(SerializationError, match="more came"):
+        reader.next({})
+    close_aside(reader.take_leftovers())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, 9000), max_size=4),
+    st.lists(st.integers(0, 9000), max_size=4),
+    st.lists(st.binary(max_size=9), max_size=2),
+)
+def test_any_descriptors_are_a_frame_or_the_one_error(said: list[int], sent: list[int], inline: list[bytes]) -> None:
+    reader = FrameReader(Caps(), most_passed=3)
+    reader.feed(passing(said, inline), sealed(*sent))
+    try:
+        frame = reader.next(ENDS)
+    except SerializationError:
+        assert said != sent or len(said) > 3 or 0 in said
+    else:
+        assert frame is not None
+        assert (sent[: len(said)], [len(one) for one in frame.segments]) == (said, [*said, *map(len, inline)])
+    close_aside(reader.take_leftovers())

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sandboxer
-from sandboxer.calls.host import MAX_REFUSALS, Answers, HostFunction, read_functions
+from sandboxer.calls.talk.host import MAX_REFUSALS, Answers, HostFunction, read_functions
 from sandboxer.calls.wire.block import ANSWER, HEAD, REFUSAL
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.encode import encode
@@ -29,7 +29,7 @@ def answers(**functions: Callable[..., Any] | HostFunction) -> Answers:
 def ask(who: Answers, name: str, *arguments: Any, **keywords: Any) -> tuple[int, Any]:
     sent = encode([list(arguments), keywords])
     block = who.answer(Frame(ASK, f"{name}\n".encode() + sent.text, sent.segments))
-    kind, _ = HEAD.unpack_from(block)
+    kind, _, _ = HEAD.unpack_from(block)
     return kind, pickle.loads(block[HEAD.size :])
 
 
