@@ -26,10 +26,10 @@ def __getattr__(name):
     if name in ("host", "HostRefusal"):
         from sandboxer.calls import asking
         return getattr(asking, name)
-    return type(name, (Exception,), {"__module__": "sandboxer"})
+    return type(name, (Exception,), {"__module__": "sandboxer", "__init__": lambda self, *a, **k: None})
 """
 """What `import sandboxer` gives in the box: the decorator leaves functions as they are, `host` is there to be asked, other
-names are there to be named."""
+names are there to be named, and to be made at the top of a module."""
 BOOT = """
 import marshal, os, sys
 def take(size):

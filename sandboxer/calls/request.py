@@ -29,6 +29,13 @@ class Packed:
     by_value: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """A function by value, as bytes that only a box makes a function of."""
+
+    data: bytes
+
+
 def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (), image: bytes = b"") -> bytes:
     """What an interpreter gets first, once: the modules that serve, and where to import from.
 
@@ -40,7 +47,7 @@ def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (
 
 
 def pack_call(
-    function: Callable[..., Any],
+    function: Callable[..., Any] | Pickled,
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
     *,
@@ -64,20 +71,24 @@ def pack_call(
     return Packed(data, ((reference["module"], reference["file"]),), by_value=False)
 
 
-def refer(function: Callable[..., Any]) -> dict[str, Any]:
+def refer(function: Callable[..., Any] | Pickled) -> dict[str, Any]:
     """How the box finds a function: by its module and its name there, or the file where that is the main program; or by value.
 
     By value goes what has no such name, with cloudpickle. Raises: SerializationError where that is not installed.
     """
+    if isinstance(function, Pickled):
+        return {"by_value": function.data}
     module, name = function.__module__, function.__qualname__
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
     if "<" in name or (module == "__main__" and not file):
-        return {"by_value": _by_value(function, name)}
+        return {"by_value": pickle_function(function).data}
     return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
 
 
-def _by_value(function: Callable[..., Any], name: str) -> bytes:
+def pickle_function(function: Callable[..., Any]) -> Pickled:
+    """Any callable by value. Raises: SerializationError for what cannot be, or without cloudpickle."""
+    name = getattr(function, "__qualname__", None) or repr(function)
     try:
         from cloudpickle import dumps  # type: ignore[import-untyped]
     except ImportError:
@@ -87,4 +98,4 @@ def _by_value(function: Callable[..., Any], name: str) -> bytes:
         data: bytes = dumps(function)
     except Exception as error:
         raise SerializationError(f"{name} cannot cross: {error}") from error
-    return data
+    return Pickled(data)
