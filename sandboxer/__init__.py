@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         SandboxTimeout,
         ViolationError,
     )
+    from sandboxer.calls.executor.executor import SandboxExecutor
     from sandboxer.calls.host import HostCall, HostFunction
+    from sandboxer.calls.pool import Pool, PoolError, Stocking
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import HostError, InternalError, KernelError, ProfileError, SandboxerError
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
@@ -50,15 +52,19 @@ __all__ = [
     "Options",
     "OutputLimit",
     "Policy",
+    "Pool",
+    "PoolError",
     "ProcessDied",
     "ProfileError",
     "Reason",
     "RemoteError",
     "Result",
     "Risk",
+    "SandboxExecutor",
     "SandboxTimeout",
     "SandboxerError",
     "SerializationError",
+    "Stocking",
     "Timings",
     "Usage",
     "ViolationError",
@@ -72,6 +78,8 @@ _HOMES = {
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.host"),
+    "SandboxExecutor": "sandboxer.calls.executor.executor",
+    **dict.fromkeys(("Pool", "PoolError", "Stocking"), "sandboxer.calls.pool"),
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     **dict.fromkeys(
