@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import RemoteError
+    from sandboxer.calls.executor.executor import SandboxExecutor
     from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
     from sandboxer.calls.talk.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
@@ -79,6 +80,7 @@ __all__ = [
     "RemoteError",
     "Result",
     "Risk",
+    "SandboxExecutor",
     "SandboxTimeout",
     "SandboxerError",
     "SerializationError",
@@ -106,6 +108,7 @@ _HOMES = {
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
     **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.pool"),
+    "SandboxExecutor": "sandboxer.calls.executor.executor",
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     "RemoteError": "sandboxer.calls.errors",

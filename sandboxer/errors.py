@@ -53,6 +53,10 @@ class SandboxerError(Exception):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(problem.show() for problem in self.problems))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As what it is, with all that it knows, and without being made anew: its text is there already."""
+        return _restore, (type(self), self.args), self.__dict__
+
 
 class PolicyError(SandboxerError):
     """The text of a profile, a policy or an option is wrong."""
@@ -78,3 +82,9 @@ class KernelError(SandboxerError):
 
 class InternalError(SandboxerError):
     """We broke one of our own rules; the message asks for a report."""
+
+
+def _restore(kind: type[SandboxerError], arguments: tuple[object, ...]) -> SandboxerError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error

@@ -28,7 +28,7 @@ def __getattr__(name):
     return type(name, (Exception,), {"__module__": "sandboxer", "__init__": lambda self, *arguments, **options: None})
 """
 """What `import sandboxer` gives in the box: the decorator leaves functions as they are, `host` is there to be asked, other
-names are there to be named."""
+names are there to be named, and to be made at the top of a module."""
 BOOT = """
 import marshal, os, sys
 def take(size):

@@ -6,6 +6,7 @@ import builtins
 import functools
 from typing import Any
 
+from sandboxer.errors import Problem
 from sandboxer.model.outcome.ending import KINDS, ExecutionError, ProcessDied
 from sandboxer.model.outcome.escape import MAX_TEXT, escape_text
 from sandboxer.model.result import Result
@@ -21,6 +22,15 @@ class RemoteError(ExecutionError):
     """
 
     class_name = ""
+
+    def __init__(self, what: str, result: Result) -> None:
+        """The builtin class has no say in it: some are made of more than a text."""
+        self.problems = (Problem(what),)
+        self.args = (what,)
+        self.result = result
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def death(result: Result) -> ExecutionError:
@@ -53,11 +63,23 @@ def _builtin(name: str) -> type[RemoteError] | None:
 
 @functools.cache
 def _class_for(kind: type[Exception]) -> type[RemoteError] | None:
-    """One class for each builtin exception; None where its layout does not go together with ours."""
+    """One class for each builtin exception; None where its layout does not go together with ours, or is made of others."""
     try:
-        return type(f"Remote{kind.__name__}", (RemoteError, kind), {"__module__": __name__, "__doc__": RemoteError.__doc__})
+        made: type[RemoteError] = type(
+            f"Remote{kind.__name__}", (RemoteError, kind), {"__module__": __name__, "__doc__": RemoteError.__doc__}
+        )
+        made.__new__(made)
     except TypeError:
         return None
+    return made
+
+
+def __getattr__(name: str) -> type[RemoteError]:
+    """Those classes, by their names: that is how a pickle finds them."""
+    found = _builtin(f"builtins:{name.removeprefix('Remote')}") if name.startswith("Remote") else None
+    if found is None or found.__name__ != name:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
 
 
 def _lines(told: Any, depth: int) -> list[str]:

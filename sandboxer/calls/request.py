@@ -10,6 +10,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -55,6 +56,13 @@ class Packed:
         self.descriptors = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """A function by value, as bytes that only a box makes a function of."""
+
+    data: bytes
+
+
 def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (), image: bytes = b"") -> bytes:
     """What an interpreter gets first, once: the modules that serve, and where to import from.
 
@@ -66,7 +74,7 @@ def pack_ready(*, by_value: bool = False, modules: Iterable[tuple[str, str]] = (
 
 
 def pack_call(
-    function: Callable[..., Any],
+    function: Callable[..., Any] | Pickled,
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
     *,
@@ -113,20 +121,24 @@ def _close_all(descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
-def refer(function: Callable[..., Any]) -> dict[str, Any]:
+def refer(function: Callable[..., Any] | Pickled) -> dict[str, Any]:
     """How the box finds a function: by its module and its name there, or the file where that is the main program; or by value.
 
     By value goes what has no such name, with cloudpickle. Raises: SerializationError where that is not installed.
     """
+    if isinstance(function, Pickled):
+        return {"by_value": function.data}
     module, name = function.__module__, function.__qualname__
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
     if "<" in name or (module == "__main__" and not file):
-        return {"by_value": _by_value(function, name)}
+        return {"by_value": pickle_function(function).data}
     return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
 
 
-def _by_value(function: Callable[..., Any], name: str) -> bytes:
+def pickle_function(function: Callable[..., Any]) -> Pickled:
+    """Any callable by value. Raises: SerializationError for what cannot be, or without cloudpickle."""
+    name = getattr(function, "__qualname__", None) or repr(function)
     try:
         from cloudpickle import dumps  # type: ignore[import-untyped]
     except ImportError:
@@ -136,4 +148,4 @@ def _by_value(function: Callable[..., Any], name: str) -> bytes:
         data: bytes = dumps(function)
     except Exception as error:
         raise SerializationError(f"{name} cannot cross: {error}") from error
-    return data
+    return Pickled(data)

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -122,7 +122,6 @@ class Worker:
         None: the box ended instead, or has to; `run_last` with the same wire tells how. An interrupt kills it.
         """
         begun = time.monotonic()
-        turns = Turns()
         has_ended = False
 
         def end(_events: int) -> None:
@@ -130,15 +129,16 @@ class Worker:
             has_ended = True
             turns.drop(self.launch.result_fd)
 
-        try:
-            self.streams.enter(turns, self.launch.cancel)
-            wire.enter(turns, self.launch)
-            turns.add(self.launch.result_fd, select.POLLIN, end)
-            turns.run(until=lambda: has_ended or is_over())
-            turns.settle()
-        except BaseException:
-            self.kill()
-            raise
+        with closing(Turns()) as turns:
+            try:
+                self.streams.enter(turns, self.launch.cancel)
+                wire.enter(turns, self.launch)
+                turns.add(self.launch.result_fd, select.POLLIN, end)
+                turns.run(until=lambda: has_ended or is_over())
+                turns.settle()
+            except BaseException:
+                self.kill()
+                raise
         self.launch.pause()
         if has_ended or self.streams.excess or not is_over():
             return None

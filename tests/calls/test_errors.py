@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sandboxer
+from sandboxer.calls import errors
 from sandboxer.calls.child import describe
 from sandboxer.calls.errors import MAX_DEPTH, RemoteError, death, remote_error
+from sandboxer.errors import Problem
 from sandboxer.model.outcome.escape import UNSAFE
 from sandboxer.model.report import Report
 from sandboxer.model.result import Reason, Result, Timings, Usage
@@ -130,3 +133,42 @@ def test_description_of_an_exception_that_misbehaves_is_one_all_the_same() -> No
             raise RuntimeError("no")
 
     assert told(Odd())["text"] == "(its text cannot be had)"
+
+
+@pytest.mark.parametrize("kind", [UnicodeDecodeError, UnicodeEncodeError, SyntaxError, KeyError, OSError, StopIteration])
+def test_exception_that_is_made_of_more_than_a_text_is_one_here_too(kind: type[Exception]) -> None:
+    classes = [f"builtins:{one.__name__}" for one in kind.__mro__]
+    error = remote_error({"classes": classes, "text": "no", "frames": []}, result())
+    assert isinstance(error, kind)
+    assert (str(error), str(error.problems[0].show())) == (f"{kind.__name__}: no",) * 2
+
+
+def test_group_of_exceptions_is_an_error_without_a_group() -> None:
+    error = remote_error({"classes": ["builtins:ExceptionGroup", "builtins:Exception"], "text": "two"}, result())
+    assert type(error) is RemoteError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        remote_error({"classes": ["builtins:UnicodeDecodeError"], "text": "no", "notes": ["a note"]}, result()),
+        remote_error({"classes": ["somewhere:Own"], "text": "no"}, result()),
+        death(result(Reason.WALL_TIMEOUT, stdout=b"so far")),
+        death(result(Reason.SECCOMP_KILL)),
+        sandboxer.SerializationError("a lock cannot cross", "[1]"),
+        sandboxer.KernelError(Problem("no", why="so", attempt="this"), call="mount", errno=1),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_error_that_is_pickled_is_the_same_elsewhere(error: sandboxer.SandboxerError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.args) == (type(error), str(error), error.args)
+    assert [one.show() for one in again.problems] == [one.show() for one in error.problems]
+    assert again.__dict__.keys() == error.__dict__.keys()
+    assert getattr(again, "result", None) == getattr(error, "result", None)
+
+
+def test_names_of_the_module_are_those_of_builtin_exceptions() -> None:
+    assert errors.RemoteValueError is errors.RemoteValueError
+    for name in ("RemoteIOError", "Remoteint", "RemoteException", "RemoteNothing", "Nothing"):
+        assert not hasattr(errors, name), name

@@ -234,7 +234,7 @@ if __name__ == "__main__":
 
 
 def test_ordinary_user_has_images_too(ordinary: Person, installation: Installation) -> None:
-    place = ordinary.directory("program")
+    place = ordinary.directory("images")
     (place / "program.py").write_text(PROGRAM)
     words = [*ordinary.prefix, str(installation.python), "program.py"]
     done = subprocess.run(words, cwd=place, env=ordinary.environment(None), capture_output=True, text=True, timeout=120)

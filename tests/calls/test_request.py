@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import types
 
 import pytest
 
-from sandboxer.calls.request import pack_call, refer
+from sandboxer.calls.request import pack_call, pickle_function, refer
 from sandboxer.calls.wire.caps import SerializationError
 
 
@@ -33,3 +34,9 @@ def test_function_without_a_name_goes_by_value() -> None:
 def test_argument_that_cannot_cross_is_refused() -> None:
     with pytest.raises(SerializationError, match="the arguments cannot cross"):
         pack_call(math.sqrt, (lambda: 0,), {})
+
+
+def test_function_that_was_pickled_ahead_goes_as_it_is() -> None:
+    pickled = pickle_function(functools.partial(max, 1))
+    packed = pack_call(pickled, (2,), {})
+    assert (refer(pickled), packed.by_value) == ({"by_value": pickled.data}, True)
