@@ -228,4 +228,22 @@ def looks_around(wanted: str) -> list[str]:
     return found
 
 
+def searches_itself(parts: list[str]) -> int:
+    """How often text is in our own memory, in pages that can be read."""
+    pattern = "".join(parts).encode()
+    found = 0
+    with open("/proc/self/mem", "rb") as memory:
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            begin, _, end = line.split()[0].partition("-")
+            if line.split()[1].startswith("r") and "[v" not in line:
+                with contextlib.suppress(OSError):
+                    memory.seek(int(begin, 16))
+                    found += memory.read(int(end, 16) - int(begin, 16)).count(pattern)
+    return found
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
 shared_count = sandboxed(reuse="same-key")(count)
