@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from sandboxer import aio
     from sandboxer.api import Options, Policy, load, run, stream
     from sandboxer.calls.asking import HostRefusal, host
+    from sandboxer.calls.boxes.pool import Pool, PoolError, PoolStats, Stocking
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import RemoteError
     from sandboxer.calls.executor.executor import SandboxExecutor
-    from sandboxer.calls.pool import Pool, PoolError, PoolStats, Stocking
     from sandboxer.calls.talk.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import (
@@ -107,7 +107,7 @@ _HOMES = {
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
-    **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.pool"),
+    **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.boxes.pool"),
     "SandboxExecutor": "sandboxer.calls.executor.executor",
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",

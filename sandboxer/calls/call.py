@@ -27,7 +27,7 @@ from sandboxer.model.result import Reason, Result
 from sandboxer.run.turns import Turns
 
 if TYPE_CHECKING:
-    from sandboxer.calls.pool import Pool
+    from sandboxer.calls.boxes.pool import Pool
 
 R = TypeVar("R")
 CHUNK_BYTES = 1 << 18

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy
 import pytest
 
-from sandboxer.calls.pool import clear_pools
+from sandboxer.calls.boxes.pool import clear_pools
 from tests.live.conftest import caller, installation, open_directory, ordinary  # noqa: F401  # fixtures
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 

@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 import sandboxer
-from sandboxer.calls.pool import Pool, clear_pools
+from sandboxer.calls.boxes.pool import Pool, clear_pools
 
 PROFILE = """
 kind: profile

@@ -8,12 +8,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
+from sandboxer.calls.boxes.pool import Pool, Stocking
 from sandboxer.calls.call import Call, Terms, run_call
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.line import Line
 from sandboxer.calls.executor.naming import find_task
 from sandboxer.calls.executor.pending import ExecutorFuture
-from sandboxer.calls.pool import Pool, Stocking
 from sandboxer.calls.talk.host import HostFunction, read_functions
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.run.start import Options

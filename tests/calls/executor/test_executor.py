@@ -16,7 +16,7 @@ import pytest
 
 import sandboxer
 from sandboxer import Pool, PoolError, SandboxExecutor, Stocking
-from sandboxer.calls.pool import shared_pool
+from sandboxer.calls.boxes.pool import shared_pool
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import sandboxer
-from sandboxer.calls.pool import clear_pools
+from sandboxer.calls.boxes.pool import clear_pools
 from sandboxer.model.result import Reason
 
 

@@ -21,8 +21,8 @@ import pytest
 
 import sandboxer
 from sandboxer import Pool, PoolError, Stocking
-from sandboxer.calls import pool as pools
-from sandboxer.calls.stock import MAX_SORTS
+from sandboxer.calls.boxes import pool as pools
+from sandboxer.calls.boxes.stock import MAX_SORTS
 from tests.live.leaks import descendants
 
 
@@ -211,7 +211,7 @@ def test_directory_of_the_caller_is_that_of_the_call(
 
 
 def test_too_many_sorts_are_not_all_kept(plain: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandboxer.calls.stock.MAX_SORTS", 2)
+    monkeypatch.setattr("sandboxer.calls.boxes.stock.MAX_SORTS", 2)
     assert MAX_SORTS > 2
     with stocked() as pool:
         functions = [boxed(pool, one) for one in (len, plain.count, os.path.join, plain.numbers)]

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sandboxer.calls.boxes.worker import Ground, Worker
 from sandboxer.calls.call import Wire, read_answer
 from sandboxer.calls.request import pack_call, pack_ready
 from sandboxer.calls.talk.conversation import Conversation
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.calls.worker import Ground, Worker
 from sandboxer.launcher.image import ImageFile, image_module
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.outcome.ending import ExecutionError, SandboxTimeout

@@ -17,12 +17,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Literal, Self, Unpack
 
+from sandboxer.calls.boxes.image import ImageRefused, make_image
+from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, kill_all
+from sandboxer.calls.boxes.worker import Ground, Worker, find_ground
 from sandboxer.calls.call import Heard, Says
-from sandboxer.calls.image import ImageRefused, make_image
 from sandboxer.calls.request import Packed, pack_ready
-from sandboxer.calls.stock import Shelf, Sort, Stock, kill_all
 from sandboxer.calls.talk.allowance import most_passed_bytes
-from sandboxer.calls.worker import Ground, Worker, find_ground
 from sandboxer.errors import Problem, ProfileError, SandboxerError
 from sandboxer.model.result import Reason
 from sandboxer.run.request import Request

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-from sandboxer.calls.image import Image
-from sandboxer.calls.worker import Worker
+from sandboxer.calls.boxes.image import Image
+from sandboxer.calls.boxes.worker import Worker
 
 MAX_SORTS = 32
 

@@ -14,8 +14,8 @@ import pytest
 
 import sandboxer
 from sandboxer import Pool, PoolStats, Stocking
-from sandboxer.calls import image
-from sandboxer.calls.pool import clear_pools
+from sandboxer.calls.boxes import image
+from sandboxer.calls.boxes.pool import clear_pools
 from sandboxer.model.result import Reason
 from tests.live.users import Installation, Person
 
