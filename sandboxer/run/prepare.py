@@ -36,6 +36,7 @@ KINDS = {
     "--timeout": Widens.TIMEOUT,
     "--network": Widens.NETWORK,
     "--fd": Widens.FDS,
+    "--memory": Widens.MEMORY,
 }
 
 
