@@ -151,7 +151,8 @@ def sandboxed(
 ) -> Any:
     """Have a function run in a box of its own at each call.
 
-    profile and options: as for `run`. The profile must show the interpreter, the module of the function, and what that imports.
+    profile and options: as for `run`, such as `timeout` and `memory`. The profile must show the interpreter, the module of the
+    function, and what that imports.
     preload: modules that are loaded ahead of the calls, beside the function's own. fresh: "image" starts each interpreter from
     one image, in which these are loaded; "exec" starts it from nothing, with a layout of memory and a secret of hashes that no
     other call has. reuse: "same-key" lets calls of this function follow each other in one box, and see what the last one left.

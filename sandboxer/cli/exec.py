@@ -30,6 +30,7 @@ OPTIONS = (
     Option("--write", "PATH", repeatable=True, help="let the command write PATH, where the profile allows that"),
     Option("--env", "NAME[=VALUE]", short="-e", repeatable=True, help="pass a variable on, or set it"),
     Option("--timeout", "TIME", help="end the command after TIME (10s, 5m, 1h); never longer than the profile allows"),
+    Option("--memory", "SIZE", help="let the box have this much memory (128M, 2G); never more than the profile allows"),
     Option("--network", "MODE", help="none, loopback or host, where the profile allows that"),
     Option("--set", "KEY=VALUE", repeatable=True, help="give a parameter of the profile a value"),
     Option("--fd", "N", repeatable=True, help="let the command have descriptor N, where the profile allows that"),
@@ -63,7 +64,7 @@ exit status:
   2        the command line is wrong
 A command can return these numbers too; --report and --json tell them apart.
 """
-PLAN_FLAGS = ("--read", "--write", "--env", "--timeout", "--network", "--set", "--fd")
+PLAN_FLAGS = ("--read", "--write", "--env", "--timeout", "--memory", "--network", "--set", "--fd")
 REFUSED = 125
 ELOOP, ENXIO = 40, 6
 

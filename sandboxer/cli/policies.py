@@ -16,6 +16,7 @@ PROFILE_OPTIONS = (
     Option("--write", "PATH", repeatable=True, help="as in `sandboxer exec`"),
     Option("--env", "NAME[=VALUE]", short="-e", repeatable=True, help="as in `sandboxer exec`"),
     Option("--timeout", "TIME", help="as in `sandboxer exec`"),
+    Option("--memory", "SIZE", help="as in `sandboxer exec`"),
     Option("--network", "MODE", help="as in `sandboxer exec`"),
     Option("--set", "KEY=VALUE", repeatable=True, help="as in `sandboxer exec`"),
 )

@@ -125,6 +125,7 @@ class Widens(Enum):
     TIMEOUT = "timeout"
     NETWORK = "network"
     FDS = "fds"
+    MEMORY = "memory"
 
     @property
     def flag(self) -> str:
@@ -134,7 +135,9 @@ class Widens(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Widening:
-    """One option as it was given: `--read PATH`, `--env NAME[=VALUE]`, `--timeout 10s`, `--network loopback`, `--fd 3`."""
+    """One option as it was given: `--read PATH`, `--env NAME[=VALUE]`, `--timeout 10s`, `--network loopback`, `--fd 3`,
+    `--memory 128M`.
+    """
 
     kind: Widens
     value: str
@@ -167,6 +170,7 @@ _TARGETS: dict[Widens, Target] = {
     Widens.TIMEOUT: Target("limits", "wall", replaces=True),
     Widens.NETWORK: Target("network", "mode", replaces=True),
     Widens.FDS: Target("process", "fds"),
+    Widens.MEMORY: Target("limits", "memory", replaces=True),
 }
 
 
@@ -235,6 +239,11 @@ def allowed(statement: Statement, row: Field, now: tuple[Said, ...], allowances:
         case Widens.FDS:
             found = _find(allowances, "fds", lambda value: value == statement.said[0].value)
             return _admitted(statement, found, allowances, option.value)
+        case Widens.MEMORY:
+            limit = now[0].value if now else row.absent
+            if limit is not None and _number(statement.said[0].value) > _number(limit):
+                raise _is_more(statement, now)
+            return statement
         case Widens.NETWORK:
             wanted = row.scale.index(statement.said[0].value)
             if wanted <= (row.scale.index(now[0].value) if now else 0):
@@ -267,6 +276,13 @@ def check_denied(statement: Statement, sections: Mapping[str, Section], *, cwd: 
                 raise ProfileError(
                     Problem(what, where=option.place, why=why, attempt="an `override` that removes it, with a reason")
                 )
+
+
+def _is_more(statement: Statement, now: tuple[Said, ...]) -> ProfileError:
+    what = f"this profile does not allow {statement.option.kind.flag} {statement.option.value}, which can only be less"
+    why = "; ".join(f"limits.memory at {item.place.show()}: {item.place.text.strip()}" for item in now)
+    attempt = "`--set`, if the profile has a parameter for it; else a profile of your own that extends this one"
+    return ProfileError(Problem(what, where=statement.option.place, why=why, attempt=attempt))
 
 
 def _number(value: Hashable) -> int:

@@ -37,6 +37,7 @@ KINDS = {
     "--timeout": Widens.TIMEOUT,
     "--network": Widens.NETWORK,
     "--fd": Widens.FDS,
+    "--memory": Widens.MEMORY,
 }
 
 

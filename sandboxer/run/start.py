@@ -28,7 +28,8 @@ from sandboxer.run.watch import Watch
 class Options(TypedDict, total=False):
     """What may be said beside the profile; the same as the options of `sandboxer exec`.
 
-    env: NAME -> value, or None to pass the caller's own. timeout: `10s`, or seconds. workdir: a directory of the box.
+    env: NAME -> value, or None to pass the caller's own. timeout: `10s`, or seconds. memory: `128M`, or bytes; less
+    than the profile allows. workdir: a directory of the box.
     params: parameters of the profile. cache: False compiles the profile anew and keeps nothing.
     """
 
@@ -36,6 +37,7 @@ class Options(TypedDict, total=False):
     write: Iterable[str | os.PathLike[str]]
     env: Mapping[str, str | None]
     timeout: str | float
+    memory: str | int
     network: str
     params: Mapping[str, object]
     workdir: str
@@ -53,6 +55,8 @@ def make_request(
     pairs += (("--env", name if value is None else f"{name}={value}") for name, value in options.get("env", {}).items())
     if "timeout" in options:
         pairs.append(("--timeout", _duration_text(options["timeout"])))
+    if "memory" in options:
+        pairs.append(("--memory", _size_text(options["memory"])))
     if "network" in options:
         pairs.append(("--network", options["network"]))
     pairs += (("--set", f"{name}={_param_text(value)}") for name, value in options.get("params", {}).items())
@@ -68,6 +72,10 @@ def make_request(
 
 def _duration_text(timeout: str | float) -> str:
     return timeout if isinstance(timeout, str) else f"{round(timeout * 1000)}ms"
+
+
+def _size_text(memory: str | int) -> str:
+    return memory if isinstance(memory, str) else f"{memory}B"
 
 
 def _param_text(value: object) -> str:

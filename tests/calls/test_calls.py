@@ -121,6 +121,15 @@ def test_files_outside_of_the_project_are_not_there(jobs: Any, project: Path) ->
     shown.unlink()
 
 
+def test_memory_of_a_function_is_a_limit_of_its_own(jobs: Any) -> None:
+    small = sandboxer.sandboxed(memory="64M", fresh="exec")
+    assert small(jobs.large.local)(1 << 20) == b"x" * (1 << 20)
+    with pytest.raises(MemoryError):
+        small(jobs.large.local)(1 << 30)
+    with pytest.raises(sandboxer.ProfileError, match="can only be less"):
+        sandboxer.sandboxed(memory=8 << 40)(jobs.large.local).call(1)
+
+
 def test_profile_that_is_wrong_is_an_error_of_its_own(jobs: Any) -> None:
     with pytest.raises(sandboxer.ProfileError, match="no profile"):
         sandboxer.sandboxed(profile="nothing-of-that-name")(jobs.add.local).call(1)

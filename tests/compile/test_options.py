@@ -21,7 +21,7 @@ options:
 
 @pytest.fixture
 def web(tree: Tree) -> Tree:
-    tree.profile("web", "limits: {wall: 10s}\nnetwork: {mode: none}\nfilesystem: {read: [/usr]}\n" + ALLOWANCES)
+    tree.profile("web", "limits: {wall: 10s, memory: 1G}\nnetwork: {mode: none}\nfilesystem: {read: [/usr]}\n" + ALLOWANCES)
     return tree
 
 
@@ -36,6 +36,8 @@ def web(tree: Tree) -> Tree:
         (("env", "TOKEN=a=b"), "environment", "set", (("TOKEN", "a=b"),)),
         (("timeout", "1h"), "limits", "wall", (3_600_000,)),
         (("timeout", "1s"), "limits", "wall", (1000,)),
+        (("memory", "128M"), "limits", "memory", (128 << 20,)),
+        (("memory", "8388608B"), "limits", "memory", (8 << 20,)),
         (("network", "loopback"), "network", "mode", ("loopback",)),
         (("network", "none"), "network", "mode", ("none",)),
         (("fds", "5"), "process", "fds", (5,)),
@@ -58,6 +60,7 @@ def test_option_that_the_profile_allows_is_said(
         (("env", "*"), "options.env allows less"),
         (("env", "TOKEN*"), "options.env allows less"),
         (("timeout", "2h"), "options.timeout allows less"),
+        (("memory", "1025M"), "limits.memory at"),
         (("network", "host"), "options.network allows less"),
         (("fds", "6"), "options.fds allows less"),
     ],
@@ -83,6 +86,8 @@ def test_profile_that_says_nothing_allows_nothing(tree: Tree, option: tuple[str,
     "option",
     [
         ("timeout", "10"),
+        ("memory", "x"),
+        ("memory", "unlimited"),
         ("timeout", "x"),
         ("network", "wide"),
         ("env", "A B"),
@@ -119,6 +124,17 @@ def test_timeout_may_always_go_down_and_up_to_the_allowance(web: Tree) -> None:
     assert web.said("web", "limits", "wall", ("timeout", "10s")) == (10_000,)
     web.profile("free")
     assert web.said("free", "limits", "wall", ("timeout", "2d")) == (172_800_000,)
+
+
+def test_memory_may_go_down_only(web: Tree) -> None:
+    """There is no allowance that would let it go up."""
+    assert web.said("web", "limits", "memory", ("memory", "1G")) == (1 << 30,)
+    assert "which can only be less" in web.refusal("web", ("memory", "2G"))
+    web.profile("free")
+    assert web.said("free", "limits", "memory", ("memory", "64M")) == (64 << 20,)
+    web.profile("narrow", "extends: [web]\nrestrict: [{limits: {memory: 100M}}]\n")
+    assert "taken away by a restrict layer" in web.refusal("narrow", ("memory", "200M"))
+    assert web.said("narrow", "limits", "memory", ("memory", "50M")) == (50 << 20,)
 
 
 def test_longest_of_several_allowances_holds(web: Tree) -> None:
