@@ -2,7 +2,7 @@
 #
 #   make setup   .venv/ with everything, so that .venv/bin/sandboxer works        make test    all tests
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
-#   make bench   sandboxes, filters, tracers                                      make fuzz    plan reader and filters, bounded
+#   make bench   sandboxes, filters, tracers, calls                               make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
 #   make test-vm tests on other kernels, in a virtual machine (tests/vm/README.md)
 
@@ -15,6 +15,7 @@ BENCH_FLAGS ?=
 FILTER_BENCH_FLAGS ?=
 EXPLAIN_BENCH_FLAGS ?=
 LOAD_BENCH_FLAGS ?=
+CALLS_BENCH_FLAGS ?=
 TEST_PACKAGES := clang libclang-rt-dev g++ git linux-libc-dev-arm64-cross linux-libc-dev-riscv64-cross nodejs perl procps
 VM_PACKAGES := qemu-system-x86 mmdebstrap e2fsprogs busybox-static kmod zstd lz4 git
 VM_ROUNDS ?=
@@ -58,7 +59,8 @@ bench: setup
 	@$(BIN)/python -m benchmarks.start $(BENCH_FLAGS); status=$$?; \
 		$(BIN)/python -m benchmarks.filters $(FILTER_BENCH_FLAGS) && \
 		$(BIN)/python -m benchmarks.explain $(EXPLAIN_BENCH_FLAGS) && \
-		$(BIN)/python -m benchmarks.load $(LOAD_BENCH_FLAGS) && exit $$status
+		$(BIN)/python -m benchmarks.load $(LOAD_BENCH_FLAGS) && \
+		$(BIN)/python -m benchmarks.calls $(CALLS_BENCH_FLAGS) && exit $$status
 
 # The seeds are read and never written: what a run finds worth keeping goes to build/.
 fuzz: setup

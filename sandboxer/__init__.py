@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import RemoteError
     from sandboxer.calls.executor.executor import SandboxExecutor
+    from sandboxer.calls.executor.task import box_task
     from sandboxer.calls.talk.host import HostCall, HostFunction
     from sandboxer.calls.wire.caps import SerializationError
     from sandboxer.errors import (
@@ -95,6 +96,7 @@ __all__ = [
     "UsageTick",
     "ViolationError",
     "aio",
+    "box_task",
     "host",
     "load",
     "run",
@@ -109,6 +111,7 @@ _HOMES = {
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
     **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.boxes.pool"),
     "SandboxExecutor": "sandboxer.calls.executor.executor",
+    "box_task": "sandboxer.calls.executor.task",
     "SerializationError": "sandboxer.calls.wire.caps",
     "sandboxed": "sandboxer.calls.decorator",
     "RemoteError": "sandboxer.calls.errors",

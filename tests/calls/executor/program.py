@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sandboxer import SandboxExecutor
 
@@ -38,40 +40,46 @@ def wait_in_block() -> None:
     """Is interrupted in there."""
     with SandboxExecutor(max_workers=2) as executor:
         futures = [executor.submit(value, 1000) for _ in range(10)]
-        wait_until(lambda: executor.pool.stats().running == 2)
-        print("running", flush=True)
+        tell_when_blocked(executor)
         futures[0].result()
 
 
 def wait_at_end_of_block() -> None:
     with SandboxExecutor(max_workers=2) as executor:
         futures = [executor.submit(value, 1000) for _ in range(10)]
-        wait_until(lambda: executor.pool.stats().running == 2)
-        print("running", flush=True)
+        tell_when_blocked(executor)
     print(futures)
 
 
 def wait_outside_of_block() -> None:
     submit_for_ever()
-    print("running", flush=True)
     time.sleep(1000)
 
 
 def wait_at_end() -> None:
     """Is interrupted while the end of the interpreter waits."""
     submit_for_ever()
-    threading.Thread(target=tell_end, daemon=True).start()
 
 
 def submit_for_ever() -> None:
     executor = SandboxExecutor(max_workers=2)
     for _ in range(10):
         executor.submit(value, 1000)
+    tell_when_blocked(executor)
+
+
+def tell_when_blocked(executor: SandboxExecutor) -> None:
+    """Say so once two boxes run and the main thread waits in the kernel. What interrupts it ahead of that is seen too late."""
     wait_until(lambda: executor.pool.stats().running == 2)
+    threading.Thread(target=tell_when_main_waits, daemon=True).start()
 
 
-def tell_end() -> None:
-    threading.main_thread().join()
+def tell_when_main_waits() -> None:
+    state, since = "", 0
+    while since < 20:
+        time.sleep(0.005)
+        found = Path(f"/proc/self/task/{os.getpid()}/syscall").read_text()
+        state, since = found, since + 1 if found == state and found != "running\n" else 0
     print("running", flush=True)
 
 

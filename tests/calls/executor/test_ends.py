@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,48 +30,46 @@ def program(open_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     assert wait_until_gone(before) == []
 
 
-def start(program: Path, end: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(program), end], cwd=program.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@contextlib.contextmanager
+def start(program: Path, end: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[], str]]]:
+    """The process, and what reads a line of its output."""
+    command = [sys.executable, str(program), end]
+    process = subprocess.Popen(command, cwd=program.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(("end", "status", "output"), [("end_without_shutdown", 0, "7\n7\n7\n"), ("end_by_exit", 3, "7\n")])
 def test_end_of_the_interpreter_waits_for_what_was_submitted(program: Path, end: str, status: int, output: str) -> None:
-    process = start(program, end)
-    assert process.communicate(timeout=60) == (output, "")
-    assert process.returncode == status
+    with start(program, end) as (process, _):
+        assert process.communicate(timeout=60) == (output, "")
+        assert process.returncode == status
 
 
 @pytest.mark.parametrize("end", ["wait_in_block", "wait_at_end_of_block", "wait_outside_of_block", "wait_at_end"])
 def test_interrupt_ends_all_of_it(program: Path, end: str) -> None:
-    process = start(program, end)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert (output, "KeyboardInterrupt" in errors) == ("", True)
-    assert process.returncode == (0 if end == "wait_at_end" else -signal.SIGINT)
+    with start(program, end) as (process, read_line):
+        assert read_line() == "running\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        assert (output, "KeyboardInterrupt" in errors) == ("", True)
+        assert process.returncode == (0 if end == "wait_at_end" else -signal.SIGINT)
 
 
 def test_death_of_the_program_ends_all_of_it(program: Path) -> None:
-    process = start(program, "wait_in_block")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.kill()
-    process.communicate(timeout=60)
+    with start(program, "wait_in_block") as (process, read_line):
+        assert read_line() == "running\n"
+        process.kill()
 
 
 def test_executors_that_were_forgotten_have_no_boxes(program: Path) -> None:
-    process = start(program, "forget")
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(4)]
-    try:
-        assert lines == ["[7, 7, 7]\n"] * 3 + ["forgotten\n"]
+    with start(program, "forget") as (process, read_line):
+        assert [read_line() for _ in range(4)] == ["[7, 7, 7]\n"] * 3 + ["forgotten\n"]
         end = time.monotonic() + 60
         while descendants(process.pid):
             assert time.monotonic() < end
             time.sleep(0.005)
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
