@@ -226,11 +226,11 @@ def test_too_many_sorts_are_not_all_kept(plain: ModuleType, monkeypatch: pytest.
 
 
 def test_calls_with_the_same_key_follow_each_other_in_one_box(plain: ModuleType) -> None:
-    assert [plain.shared_count() for _ in range(4)] == [1, 2, 3, 4]
-    other = sandboxer.sandboxed(reuse="same-key")(plain.count)
-    assert other() == 5, "the same function is the same key"
-    found = plain.shared_count._terms.pool.stats()
-    assert (found.reused, found.shared) == (4, 1)
+    with stocked(reuse="same-key") as pool:
+        count, same = boxed(pool, plain.count), boxed(pool, plain.count)
+        assert [count() for _ in range(4)] == [1, 2, 3, 4]
+        assert same() == 5, "the same function is the same key"
+        assert (pool.stats().reused, pool.stats().shared) == (4, 1)
 
 
 def test_other_key_is_another_box(plain: ModuleType) -> None:
