@@ -174,6 +174,8 @@ HERE_TOO = ("-m", "not network", "tests/live", "tests/attack")
 LIVE_ROOT = tuple(f"tests/live/test_{name}.py" for name in ("ids", "overlay", "filesystem", "devices"))
 LIMITS = ("tests/live/test_every_limit.py", "tests/live/test_sharing.py")
 LIVE_USER = tuple(f"tests/live/test_{name}.py" for name in ("limits", "namespaces", "seccomp", "landlock", "capabilities"))
+CALLS = ("tests/launcher/test_c_image.py", "tests/launcher/test_image.py", "tests/calls/boxes/test_leaks.py")
+"""Images are made of what the kernel says of memory, and mapped by its loader: another kernel is another matter."""
 ATTACK = ("tests/attack/test_attempts_strict.py",)
 EXTRA = (
     Round("audit", (*NEWEST, "--audit"), ("tests/vm/audit",), V2_ALONE),
@@ -188,6 +190,7 @@ QUICK = (
     Round("attack-user", (*STABLE, USER), (*ONCE, *ATTACK), (*OLD, *PERSON)),
     Round("attack-root", NEWEST, (*ONCE, *ATTACK), V2_ALONE),
     Round("suite-stable-root", STABLE, (*ONCE_AND_ONE_PROFILE, *SUITE), OLD),
+    Round("calls-stable-user", (*STABLE, USER), (*ONCE, *CALLS), (*OLD, *PERSON)),
     Round("suite-newest-user", (*NEWEST, USER), (*ONCE, *SUITE), (*V2_ALONE, *PERSON)),
     *EXTRA,
 )
@@ -195,7 +198,7 @@ QUICK = (
 
 WHOLE = (
     *(
-        Round(f"whole-{kernel[1]}-{person}", (*kernel, *words), (*HERE_TOO, *SUITE), (*lacks, *lacked))
+        Round(f"whole-{kernel[1]}-{person}", (*kernel, *words), (*HERE_TOO, *SUITE, *CALLS), (*lacks, *lacked))
         for kernel, lacks in ((STABLE, OLD), (NEWEST, V2_ALONE))
         for person, words, lacked in (("root", (), ()), ("user", (USER,), PERSON))
     ),

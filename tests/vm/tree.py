@@ -22,7 +22,7 @@ PYTHON = "/usr/bin/python3"
 """Debian's own, here and in the guest: the guest is of this machine's release."""
 DISK_BYTES = 1024 * MIB
 """Always the same: a saved machine has seen the size of the disk."""
-NOT_RUN_INSIDE = {"hatchling", "mypy", "ruff", "types-PyYAML", "z3-solver"}
+NOT_RUN_INSIDE = {"distributed", "hatchling", "mypy", "ruff", "types-PyYAML", "z3-solver"}
 """Tools of a developer, which no test that needs the VM asks for; they would be most of the disk."""
 
 
