@@ -158,7 +158,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="calls.py", description="Time calls of functions in other processes.")
     parser.add_argument("--rounds", type=int, default=40, help="turns of each caller (default 40)")
     parser.add_argument("--calls", type=int, default=2000, help="fresh calls with several threads (default 2000)")
-    parser.add_argument("--array-mb", type=int, default=0, help="send an array of this size there and back (default 0: none)")
+    parser.add_argument(
+        "--array-mb", type=int, default=100, help="an array of this size goes there and back (default 100; 0: none)"
+    )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser.parse_args(arguments)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from sandboxer.calls.boxes.pool import Pool, Stocking
-from sandboxer.calls.call import Call, Terms, run_call
+from sandboxer.calls.call import Call, Terms
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.line import Line
 from sandboxer.calls.executor.naming import find_task
@@ -69,8 +69,7 @@ class SandboxExecutor(concurrent.futures.Executor):
         terms = self._terms
 
         def start(stop_fd: int) -> Call[Any]:
-            task = find_task(fn, args, kwargs)
-            return run_call(task.pack(terms.names), task.annotation, terms=terms, stop_fd=stop_fd)
+            return find_task(fn, args, kwargs).run(terms, stop_fd=stop_fd)
 
         self._line.enter(future, lambda: future.run(start))
         return future

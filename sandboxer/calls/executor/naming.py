@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
+from sandboxer.calls.call import Call, Terms, run_call
 from sandboxer.calls.request import Packed, Pickled, pack_call, pickle_function
 from sandboxer.calls.wire.declared import hints_of
 
@@ -23,9 +24,14 @@ class Task:
     keywords: dict[str, Any]
     annotation: Any
 
-    def pack(self, host: dict[str, int]) -> Packed:
-        """For the wire. host: as in `pack_call`. Raises: SerializationError."""
-        return pack_call(self.function, self.arguments, self.keywords, host=host)
+    def run(self, terms: Terms, *, stop_fd: int = -1) -> Call[Any]:
+        """Call it in a box and wait. stop_fd: as in `Wire`. Raises: as `make_call`."""
+        return run_call(self.pack(terms), self.annotation, terms=terms, stop_fd=stop_fd)
+
+    def pack(self, terms: Terms) -> Packed:
+        """For the wire. Raises: SerializationError."""
+        most = terms.pool.most_passed_bytes()
+        return pack_call(self.function, self.arguments, self.keywords, host=terms.names, most_passed_bytes=most)
 
 
 def find_task(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Task:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from sandboxer.calls.boxes.pool import Stocking, shared_pool
-from sandboxer.calls.call import Terms, run_call
+from sandboxer.calls.call import Terms
 from sandboxer.calls.decorator import Sandboxed
-from sandboxer.calls.executor.naming import annotation_of
-from sandboxer.calls.request import Pickled, pack_call, pickle_function
+from sandboxer.calls.executor.naming import Task, annotation_of
+from sandboxer.calls.request import Pickled, pickle_function
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.run.start import Options
 
@@ -46,7 +46,7 @@ class BoxTask(Generic[P, R]):
         """Wait for the value. Raises: as a function that is `sandboxed`."""
         pool = shared_pool(self.profile, self.stocking, self.options)
         terms = Terms(Caps(text_bytes=self.max_answer_bytes), pool, self.function.data)
-        value: R = run_call(pack_call(self.function, arguments, keywords), self.annotation, terms=terms).unwrap()
+        value: R = Task(self.function, arguments, keywords, self.annotation).run(terms).unwrap()
         return value
 
 

@@ -10,13 +10,16 @@ import os
 import time
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 import sandboxer
-from sandboxer import Pool, PoolError, SandboxExecutor, Stocking
+from sandboxer import Pool, PoolError, SandboxExecutor, Stocking, box_task
 from sandboxer.calls.boxes.pool import shared_pool
+from sandboxer.calls.executor.naming import find_task
 
 
 @pytest.fixture
@@ -86,6 +89,17 @@ def test_answer_is_never_unpickled(executor: SandboxExecutor, jobs: Any) -> None
 
 def test_what_cannot_go_is_the_futures_exception(executor: SandboxExecutor, jobs: Any) -> None:
     assert isinstance(executor.submit(jobs.whole.local, lambda: 0).exception(60), sandboxer.SerializationError)
+
+
+def test_array_goes_there_and_back_without_being_copied_into_a_pickle(
+    executor: SandboxExecutor, jobs: Any, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(packages))
+    array = numpy.arange(1 << 18)
+    with find_task(jobs.whole.local, (array,), {}).pack(executor._terms) as packed:
+        assert (len(packed.descriptors), len(packed.data) < array.nbytes) == (1, True)
+    assert numpy.array_equal(executor.submit(jobs.whole.local, array).result(60), array)
+    assert numpy.array_equal(box_task(jobs.whole.local)(array), array)
 
 
 def test_no_more_boxes_run_than_there_are_workers(executor: SandboxExecutor, jobs: Any) -> None:
