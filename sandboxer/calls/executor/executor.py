@@ -30,10 +30,10 @@ class SandboxExecutor(concurrent.futures.Executor):
 
     def __init__(
         self,
-        profile: str | os.PathLike[str] | None = None,
-        *,
-        pool: Pool | None = None,
         max_workers: int | None = None,
+        *,
+        profile: str | os.PathLike[str] | None = None,
+        pool: Pool | None = None,
         host: Mapping[str, Callable[..., Any] | HostFunction] | None = None,
         max_answer_bytes: int = 16 << 20,
         stocking: Stocking | None = None,
@@ -41,8 +41,8 @@ class SandboxExecutor(concurrent.futures.Executor):
     ) -> None:
         """Nothing is started yet.
 
-        profile, stocking, options: of a pool of its own, which ends with it; or pool: one that is there, and stays.
         max_workers: how many calls at once, each with a thread that waits for it; None: as many as there are processors.
+        profile, stocking, options: of a pool of its own, which ends with it; or pool: one that is there, and stays.
         host, max_answer_bytes: as of `sandboxed`. With the stocking's `reuse`, its calls may follow each other in one box.
         """
         if max_workers is not None and max_workers < 1:

@@ -36,7 +36,9 @@ class Line:
         self._serving = 0  # of the threads: those that will look for work once more
 
     def enter(self, future: ExecutorFuture[Any], work: Work) -> None:
-        """Wait for a turn. Raises: RuntimeError for a line that is closed, or where no thread can be started."""
+        """Wait for a turn. Raises: RuntimeError for a line that is closed, or where no thread can be started any more."""
+        if not threading.main_thread().is_alive():
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")

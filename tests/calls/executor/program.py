@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -34,6 +35,19 @@ def end_by_exit() -> None:
     executor = SandboxExecutor(max_workers=1)
     executor.submit(value, 0.2).add_done_callback(lambda future: sys.stdout.write(f"{future.result()}\n"))
     sys.exit(3)
+
+
+def submit_after_the_end() -> None:
+    executor = SandboxExecutor(1)
+
+    def late() -> None:
+        try:
+            executor.submit(value, 0)
+        except RuntimeError as error:
+            print(error)
+
+    executor.submit(value, 0.2).add_done_callback(lambda _: late())
+    atexit.register(late)
 
 
 def wait_in_block() -> None:

@@ -50,6 +50,12 @@ def test_end_of_the_interpreter_waits_for_what_was_submitted(program: Path, end:
         assert process.returncode == status
 
 
+def test_nothing_is_taken_once_the_interpreter_ends(program: Path) -> None:
+    with start(program, "submit_after_the_end") as (process, _):
+        line = "cannot schedule new futures after interpreter shutdown\n"
+        assert process.communicate(timeout=60) == (line * 2, "")
+
+
 @pytest.mark.parametrize("end", ["wait_in_block", "wait_at_end_of_block", "wait_outside_of_block", "wait_at_end"])
 def test_interrupt_ends_all_of_it(program: Path, end: str) -> None:
     with start(program, end) as (process, read_line):
