@@ -14,13 +14,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Self, Unpack
 
 from sandboxer.calls.boxes.image import ImageRefused, make_image
-from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, kill_all
+from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, drop_all, kill_all
 from sandboxer.calls.boxes.worker import Ground, Worker, find_ground
-from sandboxer.calls.call import Heard, Says
+from sandboxer.calls.call import Heard, Says, Wire
 from sandboxer.calls.request import Packed, pack_ready
 from sandboxer.calls.talk.allowance import most_passed_bytes
 from sandboxer.errors import Problem, ProfileError, SandboxerError
@@ -116,6 +117,7 @@ class Pool:
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.RLock())
         self._stock = Stock()
+        weakref.finalize(self, drop_all, self._stock).atexit = False
         self._stats = PoolStats()
         self._running: set[Worker] = set()
         self._making: set[Sort] = set()
@@ -231,8 +233,7 @@ class Pool:
         with self._changed:
             self._running.add(worker)
         try:
-            worker.begin(wire)
-            self._make_spare(sort, key)
+            self._begin(worker, wire, sort, key)
             result = worker.run(wire, lambda: conversation.answer is not None) if shares else None
             if result is None:
                 result = worker.run_last(wire)
@@ -244,6 +245,14 @@ class Pool:
             with self._changed:
                 self._running.discard(worker)
         return Heard(wire.error, conversation.answer, result)
+
+    def _begin(self, worker: Worker, wire: Wire, sort: Sort, key: Hashable) -> None:
+        try:
+            worker.begin(wire)
+            self._make_spare(sort, key)
+        except BaseException:
+            worker.kill()
+            raise
 
     def _shares(self, key: Hashable) -> bool:
         return key is not None and self.stocking.reuse == "same-key"
@@ -257,13 +266,13 @@ class Pool:
 
     def _find(self, sort: Sort, key: Hashable) -> Worker:
         """A box for a call: theirs, one that waits, or a new one."""
-        with self._changed:
-            doomed, ground = self._look()
-            worker = self._take(sort, key)
-        kill_all(doomed)
-        if worker:
-            return worker
         while True:
+            with self._changed:
+                doomed, ground = self._look()
+                worker = self._take(sort, key)
+            kill_all(doomed)
+            if worker:
+                return worker
             shelf = self._stocked(sort, ground) if self.stocking.fresh == "image" else None
             with self._changed:
                 if shelf is None or shelf.refusal:
@@ -305,8 +314,9 @@ class Pool:
             shelf = self._stock.shelves.get(sort)
             if not is_busy or not shelf or not shelf.image or not self._ground or self._shares(key):
                 return
-            for _ in range(min(self._spares - len(shelf.spares), 2)):
-                shelf.spares.append(self._start(self._ground, shelf))
+            with suppress(SandboxerError):  # it is the next call's, which meets the same and says so
+                for _ in range(min(self._spares - len(shelf.spares), 2)):
+                    shelf.spares.append(self._start(self._ground, shelf))
 
     def _put_back(self, sort: Sort, key: Hashable, worker: Worker) -> None:
         with self._changed:
@@ -350,7 +360,7 @@ class Pool:
                 self._changed.notify_all()
         with self._changed:
             self._stats = replace(self._stats, refusal=shelf.refusal)
-            doomed = self._stock.put_shelf(sort, shelf) if ground is self._ground else []
+            doomed = self._stock.put_shelf(sort, shelf) if ground is self._ground else shelf.clear()
         kill_all(doomed)
         return shelf
 

@@ -89,6 +89,11 @@ class Stock:
         return sum(len(shelf.spares) for shelf in self.shelves.values()), sum(map(len, self._shared.values()))
 
 
+def drop_all(stock: Stock) -> None:
+    """End all of a pool that nobody has any more."""
+    kill_all(stock.clear())
+
+
 def kill_all(workers: Iterable[Worker]) -> None:
     """End boxes, all at once, and wait until nothing of them is left."""
     doomed = list(workers)

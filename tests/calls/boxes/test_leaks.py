@@ -69,6 +69,14 @@ def test_arguments_of_a_call_are_in_no_image(plain: ModuleType) -> None:
         assert searches(["searches", "_itself"]) > itself
 
 
+def test_box_has_its_streams_and_the_wire_and_nothing_of_the_image(plain: ModuleType) -> None:
+    with Pool() as pool:
+        descriptors = sandboxer.sandboxed(pool=pool)(plain.descriptors)
+        for _ in range(2):
+            assert descriptors() == ["/dev/null", "pipe", "pipe", "socket"]
+        assert pool.stats().from_exec == 0
+
+
 def test_caller_is_not_shown_to_the_box(plain: ModuleType) -> None:
     os.environ["SANDBOXER_TEST_SECRET"] = "of the caller"
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -22,7 +23,9 @@ import pytest
 import sandboxer
 from sandboxer import Pool, PoolError, Stocking
 from sandboxer.calls.boxes import pool as pools
-from sandboxer.calls.boxes.stock import MAX_SORTS
+from sandboxer.calls.boxes.stock import MAX_SORTS, kill_all
+from sandboxer.calls.boxes.worker import Worker
+from sandboxer.errors import Problem
 from tests.live.leaks import descendants
 
 
@@ -220,6 +223,38 @@ def test_too_many_sorts_are_not_all_kept(plain: ModuleType, monkeypatch: pytest.
         assert functions[2]("a", "b") == "a/b"
         assert len(pool._stock.shelves) == 2
         assert functions[0]([1, 2]) == 2
+
+
+def test_box_that_cannot_be_made_ahead_is_no_error_of_the_call_before(plain: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stocked(spares=2) as pool:
+        count = boxed(pool, plain.count)
+        assert [count(), count()] == [1, 1]
+        start = Worker.__init__
+        starts = iter([True, False, True, True])
+
+        def begin(self: Worker, *arguments: Any, **options: Any) -> None:
+            if not next(starts):
+                raise sandboxer.HostError(Problem("no more processes"))
+            start(self, *arguments, **options)
+
+        for shelf in pool._stock.shelves.values():
+            kill_all(shelf.spares)
+            shelf.spares.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(Worker, "__init__", begin)
+            assert count() == 1
+            assert pool.stats().spare == 0
+        assert count() == 1
+
+
+def test_pool_that_nobody_has_any_more_leaves_nothing(plain: ModuleType) -> None:
+    pool = stocked(spares=2)
+    assert [boxed(pool, plain.count)() for _ in range(4)] == [1] * 4
+    waiting = [worker.launch.pid for shelf in pool._stock.shelves.values() for worker in shelf.spares]
+    assert len(waiting) == 2
+    del pool
+    gc.collect()
+    assert not [pid for pid in waiting if Path(f"/proc/{pid}").exists()]
 
 
 # ── who may share ─────────────────────────────────────────────────────────────────────────────────────────────────────
