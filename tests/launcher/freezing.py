@@ -57,6 +57,8 @@ def go_on(case: str, kept: dict) -> object:
             ctypes.string_at(kept["address"], 1)
             os._exit(0)
         return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), ctypes.string_at(kept["address"] + 4096, 1).decode()]
+    if case == "deep":
+        return [kept["depth"], dive(1200)]
     if case == "library":
         numpy = kept["modules"][0]
         return [float(numpy.ones((200, 200)).dot(numpy.ones((200, 200))).sum()), int(numpy.arange(10).sum())]
@@ -65,6 +67,11 @@ def go_on(case: str, kept: dict) -> object:
 
 def count_down(depth: int) -> int:
     return 0 if not depth else 1 + count_down(depth - 1)
+
+
+def dive(depth: int) -> int:
+    """Deep in C: each level is a call of `sorted`, which calls back."""
+    return 0 if not depth else sorted([1], key=lambda _: dive(depth - 1) + 1) and depth
 
 
 def prepare(case: str) -> dict:
@@ -85,6 +92,9 @@ def prepare(case: str) -> dict:
         kept["address"] = ctypes.addressof(ctypes.c_char.from_buffer(kept["map"]))
         kept["map"][:] = b"x" * len(kept["map"])
         kept["map"].madvise(MADV_GUARD_INSTALL, 0, 4096)
+    if case == "deep":
+        sys.setrecursionlimit(100_000)
+        kept["depth"] = dive(1200)
     if case == "shared":
         file = os.open(sys.argv[2] + ".shared", os.O_RDWR | os.O_CREAT)
         os.ftruncate(file, 4096)

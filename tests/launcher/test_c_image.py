@@ -88,6 +88,11 @@ def test_blank_memory_takes_no_room(tmp_path: Path) -> None:
     assert (tmp_path / "image").stat().st_size < 100 << 20
 
 
+def test_stack_that_was_deep_once_is_no_obstacle_and_can_be_deep_again(tmp_path: Path) -> None:
+    assert freeze(tmp_path / "image", "deep") == 0
+    assert go_on(tmp_path / "image") == [1200, 1200]
+
+
 def test_guard_page_still_guards(tmp_path: Path) -> None:
     if freeze(tmp_path / "image", "guarded") != 0:
         release = tuple(map(int, os.uname().release.split(".")[:2]))

@@ -135,11 +135,13 @@ static int add_special(const struct mapping *mapping) {
     return bytes > SCRATCH_BYTES ? EFBIG : 0;
 }
 
+/* Of the stack what is in use, and the red zone below that. What was used once, while modules loaded, may be much more. */
 static int add_stack(struct work *work, const struct mapping *mapping) {
-    uint64_t bytes = mapping->range.to - mapping->range.from;
-    if (bytes > STACK_COPY_BYTES) return EFBIG;
-    frozen.stack = mapping->range;
-    return add_part(work, mapping->range.from, mapping->range.to, frozen.stack_copy, mapping->protection);
+    uint64_t used = (frozen.context.rsp - PAGE_BYTES) & ~(PAGE_BYTES - 1);
+    if (used < mapping->range.from || used >= mapping->range.to) return ENOTSUP; /* it runs on another one */
+    if (mapping->range.to - used > STACK_COPY_BYTES) return EFBIG;
+    frozen.stack = (struct range){used, mapping->range.to};
+    return add_part(work, used, mapping->range.to, frozen.stack_copy, mapping->protection);
 }
 
 static bool has_flag(const char *flags, const char *flag) {
