@@ -152,7 +152,7 @@ class Channel:
         first, descriptors = self._receive(size) if count else (b"", [])
         if len(descriptors) != count:
             raise OSError(f"{count} buffers were sent, and {len(descriptors)} came: too many descriptors are open")
-        said = pickle.loads(first + self._read(size - len(first)))
+        said = pickle.loads(self._read(size, first))
         return kind, said, list(map(_map_and_close, descriptors))
 
     def _receive(self, size: int) -> tuple[bytes, list[int]]:
@@ -173,13 +173,16 @@ class Channel:
         finally:
             wire.detach()
 
-    def _read(self, size: int) -> bytearray:
-        data = bytearray()
-        while len(data) < size:
-            piece = os.read(self._fd, min(size - len(data), 1 << 20))
-            if not piece:
+    def _read(self, size: int, first: bytes = b"") -> bytearray:
+        """So many bytes, of which the first are here already. The caller is believed: there is memory for all of them at once."""
+        data = bytearray(size)
+        data[: len(first)] = first
+        left = memoryview(data)[len(first) :]
+        while left:
+            count = os.readv(self._fd, [left])
+            if not count:
                 raise Gone
-            data += piece
+            left = left[count:]
         return data
 
 

@@ -101,6 +101,12 @@ def test_host_function_is_given_what_was_passed(jobs: Any, boxed: Box) -> None:
     assert numpy.array_equal(asks("double", numpy.ones(50_000)), numpy.full(50_000, 2.0))
 
 
+def test_box_that_is_shared_passes_in_each_call(jobs: Any, boxed: Box) -> None:
+    scaled = boxed(jobs.scaled, reuse="same-key")
+    for size in (100, 100_000, 10, 200_000):
+        assert numpy.array_equal(scaled(numpy.ones(size), 2.0), numpy.full(size, 2.0))
+
+
 def test_long_bytes_and_texts_are_whole(jobs: Any, boxed: Box) -> None:
     values = [os.urandom(1 << 20), "ü" * 500_000, bytearray(b"x" * 100_000)]
     assert boxed(jobs.whole.local)(values) == values

@@ -234,7 +234,7 @@ class Pool:
             self._running.add(worker)
         try:
             self._begin(worker, wire, sort, key)
-            result = worker.run(wire, lambda: conversation.answer is not None) if shares else None
+            result = worker.run(wire, lambda: conversation.is_over) if shares else None
             if result is None:
                 result = worker.run_last(wire)
             elif worker.uses < self.stocking.max_uses:

@@ -66,7 +66,18 @@ class Conversation:
     most_passed: how many segments of a frame may come by descriptors.
     """
 
-    __slots__ = ("_answerer", "_basket", "_ends", "_most_bytes", "_reader", "_to_send", "_unheard_bytes", "answer", "most_passed")
+    __slots__ = (
+        "_answerer",
+        "_basket",
+        "_ends",
+        "_is_halfway",
+        "_most_bytes",
+        "_reader",
+        "_to_send",
+        "_unheard_bytes",
+        "answer",
+        "most_passed",
+    )
 
     def __init__(
         self,
@@ -85,6 +96,7 @@ class Conversation:
         self._ends = (VALUE, ERROR) if basket is None else (DONE, ERROR)
         self._to_send: deque[tuple[memoryview, Sequence[int]]] = deque()
         self._unheard_bytes = 0
+        self._is_halfway = False
         self.answer: Frame | None = None
         self.say_and_wait(opening)
 
@@ -122,8 +134,14 @@ class Conversation:
         """So many bytes of that were sent."""
         self._unheard_bytes = max(self._unheard_bytes - size, 0)
         data, _ = self._to_send.popleft()
-        if len(data) > size:
+        self._is_halfway = len(data) > size
+        if self._is_halfway:
             self._to_send.appendleft((data[size:], ()))
+
+    @property
+    def is_over(self) -> bool:
+        """The box has answered, and no block is halfway to it: another conversation may begin with it."""
+        return self.answer is not None and not self._to_send
 
     def _expected(self) -> dict[int, int]:
         if self.answer is not None or self._unheard_bytes:
@@ -142,3 +160,5 @@ class Conversation:
             self.say_and_wait(self._answerer.answer(frame))
         else:
             self.answer = frame
+            while len(self._to_send) > self._is_halfway:
+                self._to_send.pop()  # nobody waits for that any more

@@ -119,7 +119,24 @@ def test_answer_that_was_sent_may_be_followed_although_more_is_to_be_sent() -> N
     talk.note_sent(len(talk.unsent()[0]))
     talk.hear(frame(VALUE))
     assert talk.answer is not None
-    assert send_all(talk) == b"later"
+
+
+def test_conversation_is_over_with_its_answer() -> None:
+    talk = conversation(room=2)
+    talk.say(b"credit")
+    talk.hear(frame(DONE))
+    assert (talk.is_over, bytes(talk.unsent()[0])) == (True, b"")
+
+
+def test_block_that_is_halfway_is_sent_to_its_end_after_the_answer() -> None:
+    talk = conversation(room=2)
+    talk.say(b"credit")
+    talk.say(b"more")
+    talk.note_sent(2)
+    talk.hear(frame(DONE))
+    assert not talk.is_over
+    assert send_all(talk) == b"edit"
+    assert talk.is_over
 
 
 STEPS = st.lists(st.sampled_from([*NAMES.values(), "taken", "sent", "junk"]), max_size=12)
@@ -149,4 +166,4 @@ def test_any_order_is_what_the_model_says(steps: list[str], gives_items: bool, i
                 return
             talk.hear(data)
             state = {"ask": "asked", "item": "open"}.get(step, "over")
-    assert (talk.answer is not None) == (state == "over")
+    assert (talk.answer is not None) == talk.is_over == (state == "over")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import sandboxer
-from sandboxer.calls.boxes.pool import clear_pools
+from sandboxer.calls.boxes.pool import Pool, Stocking, clear_pools
 from sandboxer.model.result import Reason
 
 
@@ -170,6 +170,17 @@ def test_descriptors_of_the_caller_do_not_grow_by_generators(jobs: Any, note: Pa
         list(jobs.floods())
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_box_that_is_shared_serves_one_generator_after_the_other(jobs: Any) -> None:
+    with Pool(stocking=Stocking(reuse="same-key")) as pool:
+        count = sandboxer.sandboxed(pool=pool, ahead=2)(jobs.count.local)
+        assert [list(count(number)) for number in (3, 100, 0, 5)] == [list(range(number)) for number in (3, 100, 0, 5)]
+        assert pool.stats().reused == 3
+        found = count(100)
+        next(found)
+        found.close()
+        assert list(count(2)) == [0, 1]
 
 
 # ── async ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sandboxer
+from sandboxer.calls.boxes.pool import Pool, Stocking
 from sandboxer.calls.talk.host import MAX_REFUSALS, Answers, HostFunction, read_functions
 from sandboxer.calls.wire.block import ANSWER, HEAD, REFUSAL
 from sandboxer.calls.wire.caps import Caps, SerializationError
@@ -268,6 +269,13 @@ def test_time_goes_on_while_a_call_waits_for_its_turn(jobs: Any) -> None:
     found = jobs.waits_for_its_turn.call()
     assert found.result.reason is Reason.WALL_TIMEOUT
     assert [one.outcome for one in found.host_calls] == ["answered", "not called: the box had ended"]
+
+
+def test_box_that_is_shared_asks_in_each_call(jobs: Any) -> None:
+    with Pool(stocking=Stocking(reuse="same-key")) as pool:
+        asks = sandboxer.sandboxed(pool=pool, host={"echo": HostFunction(jobs.echo, most_calls=2)})(jobs.asks_often.local)
+        assert [asks("echo", 3) for _ in range(3)] == [2, 2, 2]
+        assert pool.stats().reused == 2
 
 
 # ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
