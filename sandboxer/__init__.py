@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sandboxer import aio
     from sandboxer.api import Options, Policy, load, run, stream
     from sandboxer.calls.asking import HostRefusal, host
-    from sandboxer.calls.boxes.pool import Pool, PoolError, PoolStats, Stocking
+    from sandboxer.calls.boxes.pool import Pool
+    from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking
     from sandboxer.calls.call import Call
     from sandboxer.calls.decorator import sandboxed
     from sandboxer.calls.errors import RemoteError
@@ -109,7 +110,8 @@ _HOMES = {
     "Call": "sandboxer.calls.call",
     **dict.fromkeys(("HostRefusal", "host"), "sandboxer.calls.asking"),
     **dict.fromkeys(("HostCall", "HostFunction"), "sandboxer.calls.talk.host"),
-    **dict.fromkeys(("Pool", "PoolError", "PoolStats", "Stocking"), "sandboxer.calls.boxes.pool"),
+    "Pool": "sandboxer.calls.boxes.pool",
+    **dict.fromkeys(("PoolError", "PoolStats", "Stocking"), "sandboxer.calls.boxes.stocking"),
     "SandboxExecutor": "sandboxer.calls.executor.executor",
     "box_task": "sandboxer.calls.executor.task",
     "SerializationError": "sandboxer.calls.wire.caps",

@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from sandboxer.calls.boxes.pool import Fresh, Pool, Reuse, Stocking, shared_pool
+from sandboxer.calls.boxes.pool import Pool, shared_pool
+from sandboxer.calls.boxes.stocking import Fresh, Reuse, Stocking
 from sandboxer.calls.call import Call, Terms, make_call, run_call
 from sandboxer.calls.future import CallFuture, Stop, await_call, run_many
 from sandboxer.calls.request import pack_call

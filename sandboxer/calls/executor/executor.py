@@ -8,7 +8,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from sandboxer.calls.boxes.pool import Pool, Stocking
+from sandboxer.calls.boxes.pool import Pool
+from sandboxer.calls.boxes.stocking import Stocking
 from sandboxer.calls.call import Call, Terms
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.line import Line

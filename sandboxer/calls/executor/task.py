@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from sandboxer.calls.boxes.pool import Stocking, shared_pool
+from sandboxer.calls.boxes.pool import shared_pool
+from sandboxer.calls.boxes.stocking import Stocking
 from sandboxer.calls.call import Terms
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.naming import Task, annotation_of

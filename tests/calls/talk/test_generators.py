@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import sandboxer
-from sandboxer.calls.boxes.pool import Pool, Stocking, clear_pools
+from sandboxer.calls.boxes.pool import Pool, clear_pools
+from sandboxer.calls.boxes.stocking import Stocking
 from sandboxer.model.result import Reason
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sandboxer
-from sandboxer.calls.boxes.pool import Pool, Stocking
+from sandboxer.calls.boxes.pool import Pool
+from sandboxer.calls.boxes.stocking import Stocking
 from sandboxer.calls.talk.host import MAX_REFUSALS, Answers, HostFunction, read_functions
 from sandboxer.calls.wire.block import ANSWER, HEAD, REFUSAL
 from sandboxer.calls.wire.caps import Caps, SerializationError
