@@ -26,7 +26,9 @@ REFUSALS = {
     "EFBIG": "its stack is too large",
     "ENOSYS": "this processor or this libc is not one that can be frozen",
     "ENOTUNIQ": "it has a shadow stack",
-    "ENOENT": "the box has no /proc",
+    "EINVAL": "the kernel does not tell where libc keeps the thread's id (CONFIG_CHECKPOINT_RESTORE)",
+    "ENOTRECOVERABLE": "libc keeps the thread's id elsewhere than the kernel says",
+    "ENOENT": "the box has no /proc, or the kernel tells no flags of memory (CONFIG_PROC_PAGE_MONITOR)",
 }
 MAX_REASON = 300
 

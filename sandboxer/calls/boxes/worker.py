@@ -101,7 +101,9 @@ class Worker:
 
     def has_ended(self) -> bool:
         """Whether the box is gone already."""
-        return bool(select.select([self.launch.result_fd], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self.launch.result_fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def begin(self, wire: Wire) -> None:
         """Let the clocks run, and send at once what can be: there is work to do meanwhile."""
