@@ -16,6 +16,7 @@ from sandboxer.calls.request import Packed, pack_call
 from sandboxer.calls.talk.conversation import Answerer, Basket, Conversation, Window
 from sandboxer.calls.talk.host import Answers, HostCall, HostFunction
 from sandboxer.calls.talk.reading import read_value
+from sandboxer.calls.wire.block import LAST_BLOCK
 from sandboxer.calls.wire.caps import Caps, SerializationError
 from sandboxer.calls.wire.declared import hints_of
 from sandboxer.calls.wire.decode import decode
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sandboxer.calls.boxes.pool import Pool
 
 R = TypeVar("R")
+PARTS = 4
+"""What a call is sent as, at most: what makes an interpreter ready, the call, what it passes, and that it is the last."""
 CHUNK_BYTES = 1 << 18
 
 
@@ -56,7 +59,6 @@ class Wire:
     """Our end: what is said is sent and what comes is heard while the box runs. A hostile word ends the box.
 
     stop_fd: readable when somebody wants the end of it. basket: of the items of a generator, whose credit is sent on.
-    is_last: when the answer is there, the box hears that nothing else will come, and ends.
     is_drained: all that came was heard, and nothing can come any more.
     """
 
@@ -67,13 +69,11 @@ class Wire:
         *,
         stop_fd: int = -1,
         basket: Basket | None = None,
-        is_last: bool = True,
     ) -> None:
         self._ours = ours
         self._conversation = conversation
         self._stop_fd = stop_fd
         self._basket = basket
-        self._is_last = is_last
         self._is_open = True
         self.is_drained = False
         self.error: SerializationError | None = None
@@ -83,7 +83,9 @@ class Wire:
         self._ours.setblocking(False)
         if not self._conversation.most_passed:
             refuse_descriptors(self._ours)
-        self._send()
+        for _ in range(PARTS):
+            if self._conversation.unsent()[0]:
+                self._send()
 
     def enter(self, turns: Turns, launch: Launch) -> None:
         """Take turns with the streams, and listen until the box has ended to whoever wants something of it."""
@@ -159,9 +161,6 @@ class Wire:
             self.error = error
             self._drop(turns)  # nothing more is taken of somebody who says such things
             launch.cancel()
-        if self._is_last and self._conversation.answer is not None:
-            self._is_last = False
-            self._ours.shutdown(socket.SHUT_WR)
 
     def _drop(self, turns: Turns) -> None:
         self._is_open = False
@@ -178,11 +177,13 @@ class Says:
     answerer: Answerer | None = None
 
     def open(self, ours: socket.socket, opening: bytes, packed: Packed, *, is_last: bool) -> tuple[Wire, Conversation]:
-        """A conversation that begins with this and then with the call, and the wire for it."""
+        """A conversation that begins with this and then with the call, and its wire. is_last: the box ends with the call."""
         most_passed = MAX_PASSED if packed.passes else 0
         conversation = Conversation(opening, self.caps, basket=self.basket, answerer=self.answerer, most_passed=most_passed)
         conversation.say_and_wait(packed.data, packed.descriptors)
-        return Wire(ours, conversation, stop_fd=self.stop_fd, basket=self.basket, is_last=is_last), conversation
+        if is_last:
+            conversation.say(LAST_BLOCK)
+        return Wire(ours, conversation, stop_fd=self.stop_fd, basket=self.basket), conversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sandboxer.calls.wire.block import ANSWER, HEAD, NEXT, REFUSAL
+from sandboxer.calls.wire.block import ANSWER, HEAD, LAST, NEXT, REFUSAL
 from sandboxer.calls.wire.frame import LARGE_BYTES, MAX_PASSED, Frame, pack_frame
 from sandboxer.kernel.buffers.sealed import make_sealed, map_copy
 
@@ -43,15 +43,22 @@ class Channel:
         self._lock = allocate_lock()
         self._room = [0, 0]
         self._is_over = True
+        self._has_last = False
         self._most_passed_bytes = 0
 
     def take(self, kind: int) -> tuple[Any, list[Any]]:
-        """What the next block says, which must be of this kind, and its buffers. Raises: Gone; ValueError for another kind."""
+        """What the next block says, which must be of this kind, and its buffers.
+
+        Raises: Gone, also where the last one has come; ValueError for another kind.
+        """
         while True:
+            if self._has_last:
+                raise Gone
             found, said, buffers = self._read_block()
             if found == kind:
                 return said, buffers
-            if found != NEXT:  # which may come late, to a generator that had ended
+            self._has_last = found == LAST
+            if found not in (LAST, NEXT):  # NEXT may come late, to a generator that had ended
                 raise ValueError(f"a block of kind {found} came, and {kind} was expected")
 
     def begin(self, *, window: tuple[int, int] | None, most_passed_bytes: int) -> None:
@@ -104,6 +111,9 @@ class Channel:
                 self._hear(found, said)
 
     def _hear(self, kind: int, said: Any) -> None:
+        if kind == LAST:
+            self._has_last = True
+            return
         if kind != NEXT:
             raise ValueError(f"a block of kind {kind} came, and nobody had asked")
         self._room[0] += said[0]

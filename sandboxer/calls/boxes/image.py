@@ -14,6 +14,7 @@ from sandboxer.calls.boxes.worker import Ground, Worker
 from sandboxer.calls.call import Wire, read_answer
 from sandboxer.calls.request import pack_call, pack_ready
 from sandboxer.calls.talk.conversation import Conversation
+from sandboxer.calls.wire.block import LAST_BLOCK
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.launcher.image import ImageFile, image_module
 from sandboxer.launcher.spawn import Launch
@@ -82,7 +83,7 @@ def _seal(file: ImageFile) -> int:
 def _try(ground: Ground, image: Image) -> None:
     """Whether a box goes on from it here: the kernel, the profile or a security module may have something against it."""
     try:
-        answer = _hold(Worker(ground, MAX_OUTPUT_BYTES, image_fd=image.fd), pack_call(len, ("four",), {}).data)
+        answer = _hold(Worker(ground, MAX_OUTPUT_BYTES, image_fd=image.fd), pack_call(len, ("four",), {}).data + LAST_BLOCK)
     except ExecutionError as error:
         raise ImageRefused(f"no box goes on from it: {error}") from error
     if answer != len("four"):

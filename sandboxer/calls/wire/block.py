@@ -16,9 +16,14 @@ NEXT = 3
 """So many items were taken, of so many bytes: as many more may come."""
 ANSWER, REFUSAL = 4, 5
 """What a host function returned; the class and the text of what came instead of that."""
+LAST = 6
+"""The call that came was the last one: the interpreter ends when it has answered."""
 HEAD = struct.Struct("<BBQ")
 
 
 def pack_block(kind: int, content: bytes, descriptors: int = 0) -> bytes:
     """One block. descriptors: how many go with it."""
     return HEAD.pack(kind, descriptors, len(content)) + content
+
+
+LAST_BLOCK = pack_block(LAST, b"N.")  # a pickled None
