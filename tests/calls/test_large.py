@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
@@ -32,10 +33,13 @@ seccomp:
 Box = Callable[..., Any]
 
 
-@pytest.fixture(params=["", "sendmsg", "memfd_create"], ids=["passed", "without sendmsg", "without memfd_create"])
+@pytest.fixture(
+    params=["", "sendmsg", "memfd_create", "{recvmsg: {}, action: kill_process}"],
+    ids=["passed", "without sendmsg", "without memfd_create", "killed by recvmsg"],
+)
 def boxed(jobs: Any, project: Path, request: pytest.FixtureRequest) -> Box:
     """Makes a function run in a box that shows packages, with and without what it takes to pass memory."""
-    name = f"packages-{request.param or 'all'}"
+    name = f"packages-{re.sub('[^a-z]', '', request.param) or 'all'}"
     path = project.parent / f"{name}.yaml"
     path.write_text(
         PROFILE.format(name=name, packages=sys.prefix) + (WITHOUT.format(call=request.param) if request.param else "")
