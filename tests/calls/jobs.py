@@ -531,3 +531,15 @@ def passes(kind: str) -> list[bytes]:
         case "too large":
             send_passed([memory()], [1 << 40])
     return []
+
+
+def speaks_later(times: int) -> int:
+    """A thread of it goes on when the call is over, and says something, with descriptors."""
+
+    def speak() -> None:
+        time.sleep(0.05)
+        with socket.socket(fileno=os.dup(WIRE_FD)) as wire:
+            socket.send_fds(wire, [ITEM * times], [memory() for _ in range(5)])
+
+    threading.Thread(target=speak, daemon=True).start()
+    return times

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import numpy
 import pytest
 
 import sandboxer
-from sandboxer.calls.boxes.pool import Pool, clear_pools
+from sandboxer.calls.boxes.pool import Pool, Stocking, clear_pools
+from sandboxer.calls.boxes.worker import Worker
 
 PROFILE = """
 kind: profile
@@ -29,10 +33,13 @@ seccomp:
 Box = Callable[..., Any]
 
 
-@pytest.fixture(params=["", "sendmsg", "memfd_create"], ids=["passed", "without sendmsg", "without memfd_create"])
+@pytest.fixture(
+    params=["", "sendmsg", "memfd_create", "{recvmsg: {}, action: kill_process}"],
+    ids=["passed", "without sendmsg", "without memfd_create", "killed by recvmsg"],
+)
 def boxed(jobs: Any, project: Path, request: pytest.FixtureRequest) -> Box:
     """Makes a function run in a box that shows packages, with and without what it takes to pass memory."""
-    name = f"packages-{request.param or 'all'}"
+    name = f"packages-{re.sub('[^a-z]', '', request.param) or 'all'}"
     path = project.parent / f"{name}.yaml"
     path.write_text(
         PROFILE.format(name=name, packages=sys.prefix) + (WITHOUT.format(call=request.param) if request.param else "")
@@ -201,3 +208,27 @@ def test_descriptor_where_none_is_expected_is_refused_and_closed(jobs: Any, monk
     assert isinstance(found.error, PermissionError | sandboxer.SerializationError)
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_box_that_speaks_between_calls_is_not_used_again(jobs: Any) -> None:
+    clear_pools()
+    before = len(os.listdir("/proc/self/fd"))
+    with Pool(stocking=Stocking(reuse="same-key")) as pool:
+        speaks = sandboxer.sandboxed(pool=pool)(jobs.speaks_later)
+        for _ in range(2):
+            assert speaks(1) == 1
+            wait_until(lambda: bool(select.select([shared_box(pool).socket], [], [], 0)[0]))
+        assert speaks(1) == 1
+        assert (pool.stats().died, pool.stats().reused) == (2, 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def shared_box(pool: Pool) -> Worker:
+    return next(iter(pool._stock._shared.values()))[0]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

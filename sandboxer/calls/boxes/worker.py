@@ -100,10 +100,11 @@ class Worker:
         self.streams.close_theirs()
 
     def has_ended(self) -> bool:
-        """Whether the box is gone already."""
-        poll = select.poll()
-        poll.register(self.launch.result_fd, select.POLLIN)
-        return bool(poll.poll(0))
+        """Whether the box is gone already, or has said something that nobody asked for: it is not to be used any more."""
+        signs = select.poll()
+        for descriptor in (self.launch.result_fd, self.socket.fileno()):
+            signs.register(descriptor, select.POLLIN)
+        return bool(signs.poll(0))
 
     def begin(self, wire: Wire) -> None:
         """Let the clocks run, and send at once what can be: there is work to do meanwhile."""
