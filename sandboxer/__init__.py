@@ -47,12 +47,19 @@ if TYPE_CHECKING:
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
     from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
     from sandboxer.run.live.stream import Stream
+    from sandboxer.sessions.box import Box
+    from sandboxer.sessions.changes import Change
+    from sandboxer.sessions.commit import Committed
+    from sandboxer.sessions.process import Process
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Box",
     "Call",
+    "Change",
     "Collected",
+    "Committed",
     "Denial",
     "DenialSeen",
     "Denials",
@@ -76,6 +83,7 @@ __all__ = [
     "Pool",
     "PoolError",
     "PoolStats",
+    "Process",
     "ProcessDied",
     "ProfileError",
     "Reason",
@@ -129,6 +137,10 @@ _HOMES = {
     **dict.fromkeys(("Collected", "LeftOut"), "sandboxer.model.outcome.files"),
     **dict.fromkeys(("DenialSeen", "Ended", "Event", "Stderr", "Stdout", "UsageTick"), "sandboxer.run.live.events"),
     "Stream": "sandboxer.run.live.stream",
+    "Box": "sandboxer.sessions.box",
+    "Change": "sandboxer.sessions.changes",
+    "Committed": "sandboxer.sessions.commit",
+    "Process": "sandboxer.sessions.process",
     **dict.fromkeys(
         ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
         "sandboxer.model.result",

@@ -1,4 +1,4 @@
-"""The same as `sandboxer.run` and `sandboxer.stream` for tasks of asyncio, trio and anyio.
+"""The same as `sandboxer.run`, `sandboxer.stream` and `sandboxer.Box` for tasks of asyncio, trio and anyio.
 
 Nothing blocks the event loop, and a task that is cancelled has killed its box and seen it gone before it goes on.
 """
@@ -16,8 +16,9 @@ from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.scratch.fill import Source
 from sandboxer.run.start import Options
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
+from sandboxer.sessions.tasks import AsyncBox as Box
 
-__all__ = ["run", "stream"]
+__all__ = ["Box", "run", "stream"]
 
 
 async def run(

@@ -50,7 +50,8 @@ def on(request: pytest.FixtureRequest) -> Callable[[Body], None]:
 def boxes() -> int:
     """How many launchers this process has started and not waited for."""
     threads = Path("/proc/self/task").iterdir()
-    return sum(read_name(pid) == COMM for thread in threads for pid in (thread / "children").read_text().split())
+    children = [pid for thread in threads for pid in (find_text(f"{thread}/children") or "").split()]
+    return sum(read_name(pid) == COMM for pid in children)
 
 
 def read_name(pid: str) -> str:

@@ -59,7 +59,8 @@ def test_examples_for_python_do_what_they_say(tmp_path: Path, monkeypatch: pytes
     space: dict[str, object] = {}
     for block in python_blocks("python.md"):
         exec(block, space)
-    assert not list((tmp_path / "project").iterdir())
+    assert [path.name for path in (tmp_path / "project").iterdir()] == ["project"]  # that of the last but one
+    assert os.listdir(tmp_path / "home/.cache/sandboxer/boxes") == ["lock"]
 
 
 def test_errors_of_the_documentation_are_there_and_are_also_what_it_says() -> None:

@@ -29,6 +29,7 @@ LAYERS: dict[str, int] = {
     "calls": 8,
     "learn": 8,
     "prove": 8,
+    "sessions": 8,
     "verify": 8,
     "oci": 9,
     "compose": 9,

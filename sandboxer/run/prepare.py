@@ -27,6 +27,7 @@ from sandboxer.run.about import ToldOption, tell_about, write_about
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask, can_be_asked, scope_inputs, told_problem, wants_scope
+from sandboxer.run.scratch.kept import with_kept
 from sandboxer.run.scratch.plan import hand_over, with_scratch
 from sandboxer.run.warm import request_key
 
@@ -107,7 +108,11 @@ def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:
     params = dict(value.split("=", 1) for flag, value in request.options if flag == "--set")
     resolved = resolve(request.profile, options=widenings, params=params, caller=caller)
     policy = keep_own(resolved)
-    return replace(resolved, policy=with_scratch(policy, request.scratch_bytes) if request.scratch_bytes else policy)
+    if request.scratch_bytes:
+        policy = with_scratch(policy, request.scratch_bytes)
+    if request.kept:
+        policy = with_kept(policy, request.kept)
+    return replace(resolved, policy=policy)
 
 
 def host_for(policy: Policy, host: Host) -> Host:

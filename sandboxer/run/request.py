@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sandboxer.compile.cache import Entry
+    from sandboxer.run.scratch.kept import Kept
 
 
 class RequestError(ValueError):
@@ -25,9 +26,10 @@ class Request:
     and the cache and the report must not hold them.
     is_watched: the caller wants to hear of what is refused. Such a plan is compiled anew, since the policy is needed.
     scratch_bytes: how large a directory of its own the run has, where the command starts; 0: it has none.
+    kept: the files of the session that it belongs to, where the command starts; None: it belongs to none.
     """
 
-    __slots__ = ("directory", "is_terminal", "is_watched", "options", "profile", "scratch_bytes", "values")
+    __slots__ = ("directory", "is_terminal", "is_watched", "kept", "options", "profile", "scratch_bytes", "values")
 
     def __init__(
         self,
@@ -38,27 +40,31 @@ class Request:
         directory: str = "",
         is_watched: bool = False,
         scratch_bytes: int = 0,
+        kept: Kept | None = None,
     ) -> None:
         self.profile = profile
         self.is_terminal = is_terminal
         self.directory = directory
         self.is_watched = is_watched
         self.scratch_bytes = scratch_bytes
+        self.kept = kept
         self.values: dict[bytes, bytes] = {}
-        kept: list[tuple[str, str]] = []
+        pairs: list[tuple[str, str]] = []
         for flag, value in options:
             name, equals, text = value.partition("=")
             if flag == "--env" and equals:
                 self.values[name.encode("utf-8", "surrogateescape")] = text.encode("utf-8", "surrogateescape")
-                kept.append((flag, name))
+                pairs.append((flag, name))
             else:
-                kept.append((flag, value))
-        self.options = tuple(dict.fromkeys(kept))
+                pairs.append((flag, value))
+        self.options = tuple(dict.fromkeys(pairs))
 
     def key_parts(self) -> list[str]:
         """Everything of the request that the plan depends on."""
         flat = [text for pair in self.options for text in pair]
-        return [self.profile, self.directory, "terminal" if self.is_terminal else "", str(self.scratch_bytes), *flat]
+        kept = (self.kept.directory, self.kept.shown) if self.kept else ("", "")
+        terminal = "terminal" if self.is_terminal else ""
+        return [self.profile, self.directory, terminal, str(self.scratch_bytes), *kept, *flat]
 
 
 class Command:

@@ -19,6 +19,7 @@ from sandboxer.model.result import Result
 from sandboxer.run.live.running import Companion, Running, finish
 from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
+from sandboxer.run.scratch.kept import Kept
 from sandboxer.run.scratch.scratch import Scratch, Wanted
 from sandboxer.run.streams import MAX_OUTPUT_BYTES, Sink, Streams, open_streams
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
@@ -46,7 +47,12 @@ class Options(TypedDict, total=False):
 
 
 def make_request(
-    profile: str | os.PathLike[str], options: Options, *, is_watched: bool = False, scratch_bytes: int = 0
+    profile: str | os.PathLike[str],
+    options: Options,
+    *,
+    is_watched: bool = False,
+    scratch_bytes: int = 0,
+    kept: Kept | None = None,
 ) -> Request:
     """The request that these options are."""
     pairs: list[tuple[str, str]] = []
@@ -67,6 +73,7 @@ def make_request(
         directory=options.get("workdir", ""),
         is_watched=is_watched,
         scratch_bytes=scratch_bytes,
+        kept=kept,
     )
 
 
@@ -87,7 +94,7 @@ class Job:
     """What a caller wants to run. argv: the command. stdin: what it reads; None: the caller's own standard input.
 
     max_output_bytes: how much of each output is kept; None: the outputs go where the caller's go. scratch: the run's own
-    directory; None: it has none.
+    directory; None: it has none. is_fed: standard input is a pipe, whose other end is `input_fd` of what runs.
     """
 
     request: Request
@@ -96,6 +103,7 @@ class Job:
     max_output_bytes: int | None = MAX_OUTPUT_BYTES
     scratch: Wanted | None = None
     is_cached: bool = True
+    is_fed: bool = False
 
 
 def run_job(job: Job) -> Result:
@@ -118,8 +126,11 @@ def begin(job: Job, *, entry: Entry | None = None, watch: Watch | None = None, s
     kept. Raises: as `run_job`.
     """
     entry = entry or find_or_prepare(job.request, is_cached=job.is_cached)
-    with ExitStack() as opened:
+    with ExitStack() as opened, ExitStack() as doomed:
         streams = opened.enter_context(open_streams(job.stdin, job.max_output_bytes, sink))
+        input_fd = streams.open_input() if job.is_fed else -1
+        if job.is_fed:
+            doomed.callback(os.close, input_fd)
         scratch = opened.enter_context(closing(Scratch(job.scratch))) if job.scratch else None
         line = (watch.ours, watch.theirs) if watch else make_watch() if scratch else None
         if line and not watch:
@@ -133,6 +144,8 @@ def begin(job: Job, *, entry: Entry | None = None, watch: Watch | None = None, s
             if line and scratch:
                 scratch.meet(line[0], launch)
             running.opened.push(opened.pop_all())
+            running.input_fd = input_fd
+            doomed.pop_all()
         except BaseException:
             running.abandon()
             raise

@@ -52,6 +52,13 @@ class Streams:
         self._write_fd = -1
         self._read_fds.clear()
 
+    def open_input(self) -> int:
+        """A pipe as the command's standard input; our end of it, which is the caller's to close."""
+        theirs, ours = os.pipe()
+        self._opened.append(theirs)
+        self.theirs = (theirs, *self.theirs[1:])
+        return ours
+
     def enter(self, turns: Turns, end: Callable[[], None]) -> None:
         """Feed the input and drain both outputs in these turns, until the command has closed them.
 

@@ -19,10 +19,16 @@ class Loop(Protocol):
     async def wait_readable(self, descriptor: int) -> None:
         """Wait until there is something to read, at least until others have had their turn. A cancel ends it at once."""
 
-    async def finish(self, call: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+    async def wait_writable(self, descriptor: int) -> None:
+        """The same until something can be written."""
+
+    async def finish(
+        self, call: Callable[[], T], undo: Callable[[T], None] | None = None, *, hasten: Callable[[], None] | None = None
+    ) -> T:
         """Call in a thread, and wait for its end whatever comes; a cancel is put off until then.
 
-        undo: takes what came of it where nobody else will, because the task was cancelled.
+        undo: takes what came of it where nobody else will, because the task was cancelled. hasten: for a call without one: is
+        called when the task is cancelled, to bring the end about.
         """
 
 
@@ -39,10 +45,22 @@ class AsyncioLoop:
         finally:
             loop.remove_reader(descriptor)
 
-    async def finish(self, call: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+    async def wait_writable(self, descriptor: int) -> None:
+        """As in `Loop`."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(descriptor, _wake, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_writer(descriptor)
+
+    async def finish(
+        self, call: Callable[[], T], undo: Callable[[T], None] | None = None, *, hasten: Callable[[], None] | None = None
+    ) -> T:
         """As in `Loop`."""
         future = asyncio.get_running_loop().run_in_executor(None, call)
-        cancelled = await _settle(future)
+        cancelled = await _settle(future, hasten)
         if cancelled is None:
             return future.result()
         if undo is not None and future.exception() is None:
@@ -56,13 +74,15 @@ def _wake(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def _settle(future: asyncio.Future[T]) -> asyncio.CancelledError | None:
+async def _settle(future: asyncio.Future[T], hasten: Callable[[], None] | None = None) -> asyncio.CancelledError | None:
     """Wait for the end of a future; the cancel that came meanwhile. anyio says it again in each turn of the loop."""
     cancelled = None
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError as error:
+            if cancelled is None and hasten is not None:
+                hasten()
             cancelled = error
     return cancelled
 
@@ -76,14 +96,54 @@ class TrioLoop:
 
         await trio.lowlevel.wait_readable(descriptor)
 
-    async def finish(self, call: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+    async def wait_writable(self, descriptor: int) -> None:
         """As in `Loop`."""
         import trio
 
-        scope = trio.CancelScope(shield=True)
-        with scope:
-            value: T = await trio.to_thread.run_sync(call)
-        return value
+        await trio.lowlevel.wait_writable(descriptor)
+
+    async def finish(
+        self, call: Callable[[], T], undo: Callable[[T], None] | None = None, *, hasten: Callable[[], None] | None = None
+    ) -> T:
+        """As in `Loop`."""
+        import trio
+
+        if hasten is None:
+            scope = trio.CancelScope(shield=True)
+            with scope:
+                value: T = await trio.to_thread.run_sync(call)
+            return value
+        return await self._finish_soon(call, hasten)
+
+    @staticmethod
+    async def _finish_soon(call: Callable[[], T], hasten: Callable[[], None]) -> T:
+        """With somebody beside it who hears of a cancel. What comes of it is lost then, and nothing is to be given back."""
+        import trio
+
+        values: list[T] = []
+        errors: list[BaseException] = []
+
+        def keep() -> None:  # a nursery would make a group of what is raised in it
+            try:
+                values.append(call())
+            except BaseException as error:
+                errors.append(error)
+
+        async def listen() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                if not values and not errors:
+                    hasten()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(keep)
+            nursery.cancel_scope.cancel()
+        if errors:
+            raise errors[0]
+        return values[0]
 
 
 def find_loop() -> Loop:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
 from sandboxer.compile.cache import Entry
+from sandboxer.errors import InternalError, Problem
 from sandboxer.launcher.record import RecordError, read_record
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result
@@ -35,7 +37,8 @@ class Companion(Protocol):
 class Running:
     """A box, from its start to its Result. Either `end` or `abandon` gives everything back.
 
-    opened: what is closed at the end. complete: adds to the result what somebody else knows.
+    opened: what is closed at the end. complete: adds to the result what somebody else knows. input_fd: our end of its standard
+    input, where that is a pipe of the caller's.
     """
 
     def __init__(
@@ -51,19 +54,21 @@ class Running:
         self.launch = launch
         self.turns = Turns()
         self.opened = ExitStack()
+        self.input_fd = -1
         self.complete: Callable[[Result], Result] = lambda result: result
         self._streams = streams
         self._entry = entry
         self._command = command
         self._companion = companion
         self._scratch = scratch
+        self._serving = threading.RLock()
         self._is_entered = False
         self._is_over = False
 
     def step(self, *, is_waiting: bool = True) -> bool:
         """One round of turns; False: nothing is left to wait for but `end`, which is at hand."""
-        self.enter()
-        return self.turns.step(is_waiting=is_waiting)
+        with self._serving:
+            return not self._is_over and self.is_waiting and self.turns.step(is_waiting=is_waiting)
 
     @property
     def is_waiting(self) -> bool:
@@ -85,31 +90,39 @@ class Running:
     def end(self) -> Result:
         """Serve until the end, and tell of it. Whatever keeps us from that kills the box before it goes on.
 
-        Raises: InternalError if the launcher was lost.
+        Raises: InternalError if the launcher was lost, and if somebody has abandoned it.
         """
-        try:
-            while self.step():
-                pass
-            data, status = self.launch.wait()
-        except BaseException:
-            self.abandon()
-            raise
-        self._is_over = True
-        try:
-            return self.complete(self._tell(data, status))
-        finally:
-            self._close()
+        with self._serving:
+            if self._is_over:
+                raise InternalError(Problem("the box was closed by somebody, and has no result"))
+            try:
+                while self.step():
+                    pass
+                data, status = self.launch.wait()
+            except BaseException:
+                self.abandon()
+                raise
+            self._is_over = True
+            try:
+                return self.complete(self._tell(data, status))
+            finally:
+                self._close()
+
+    def cancel(self) -> None:
+        """Kill the box. Whoever serves it comes to its end then."""
+        self.launch.cancel()
 
     def abandon(self) -> None:
-        """Kill the box, and see it gone. One that is over stays as it is."""
-        if self._is_over:
-            return
-        self._is_over = True
-        try:
-            self.launch.cancel()
-            self.launch.wait()
-        finally:
-            self._close()
+        """Kill the box, and see it gone; from any thread. One that is over stays as it is."""
+        self.cancel()
+        with self._serving:
+            if self._is_over:
+                return
+            self._is_over = True
+            try:
+                self.launch.wait()
+            finally:
+                self._close()
 
     def _close(self) -> None:
         self.turns.close()

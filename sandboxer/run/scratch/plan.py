@@ -25,6 +25,14 @@ def with_scratch(policy: Policy, size_bytes: int) -> Policy:
     settings = policy.settings["filesystem"]
     if not isinstance(settings, Settings):
         return policy
+    check_free(settings)
+    own = Placed(Tmpfs(PATH, size_bytes, 0o700), PLACE)
+    changed = replace(settings, tmpfs=(*settings.tmpfs, own), working_directory=Placed(PATH, PLACE))
+    return replace(policy, settings={**policy.settings, "filesystem": changed})
+
+
+def check_free(settings: Settings) -> None:
+    """Raises: ProfileError where the profile has something at the path."""
     problems = [
         Problem(
             f"{path} is where a run with `files` or `collect` has its own directory",
@@ -36,9 +44,6 @@ def with_scratch(policy: Policy, size_bytes: int) -> Policy:
     ]
     if problems:
         raise ProfileError(problems)
-    own = Placed(Tmpfs(PATH, size_bytes, 0o700), PLACE)
-    changed = replace(settings, tmpfs=(*settings.tmpfs, own), working_directory=Placed(PATH, PLACE))
-    return replace(policy, settings={**policy.settings, "filesystem": changed})
 
 
 def _taken(settings: Settings) -> Iterator[tuple[str, Place]]:
