@@ -24,6 +24,7 @@ from sandboxer.calls.wire.frame import ERROR, MAX_PASSED, Frame
 from sandboxer.errors import SandboxerError
 from sandboxer.kernel.buffers.passing import receive, refuse_descriptors, send
 from sandboxer.launcher.spawn import Launch
+from sandboxer.model.outcome.ending import SetupError
 from sandboxer.model.result import Reason, Result
 from sandboxer.run.turns import Turns
 
@@ -233,22 +234,22 @@ def run_call(packed: Packed, annotation: Any, *, terms: Terms, stop_fd: int = -1
     try:
         with packed:
             heard = terms.pool.hold(packed, says, key=terms.key)
-    except ExecutionError as error:
+    except (ExecutionError, SetupError) as error:
         return Call(None, error, error.result)
     asked = tuple(answers.log) if answers else ()
     try:
         if heard.error is not None:
             raise heard.error
         value = read_answer(heard.answer, annotation, terms.caps, heard.result)
-    except (ExecutionError, SerializationError) as problem:
+    except (ExecutionError, SetupError, SerializationError) as problem:
         return Call(None, problem, heard.result, asked)
     return Call(value, None, heard.result, asked)
 
 
 def read_answer(answer: Frame | None, annotation: Any, caps: Caps, result: Result) -> Any:
-    """The value that came. Raises: SerializationError for what is none, ExecutionError for what came instead of one."""
+    """The value that came. Raises: SerializationError for what is none; ExecutionError, SetupError for what came instead."""
     if result.reason in (Reason.SETUP_FAILED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE):
-        raise ExecutionError(result.detail, result)
+        raise SetupError(result.detail, result)
     if result.reason is not Reason.EXITED or answer is None:
         raise death(result)
     if answer.kind == ERROR:

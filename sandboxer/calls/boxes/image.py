@@ -18,7 +18,7 @@ from sandboxer.calls.wire.block import LAST_BLOCK
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.launcher.image import ImageFile, image_module
 from sandboxer.launcher.spawn import Launch
-from sandboxer.model.outcome.ending import ExecutionError, SandboxTimeout
+from sandboxer.model.outcome.ending import ExecutionError, SandboxTimeout, SetupError
 from sandboxer.model.result import Reason
 from sandboxer.run.turns import Turns
 
@@ -84,7 +84,7 @@ def _try(ground: Ground, image: Image) -> None:
     """Whether a box goes on from it here: the kernel, the profile or a security module may have something against it."""
     try:
         answer = _hold(Worker(ground, MAX_OUTPUT_BYTES, image_fd=image.fd), pack_call(len, ("four",), {}).data + LAST_BLOCK)
-    except ExecutionError as error:
+    except (ExecutionError, SetupError) as error:
         raise ImageRefused(f"no box goes on from it: {error}") from error
     if answer != len("four"):
         raise ImageRefused("what goes on from it does not answer")

@@ -76,7 +76,7 @@ class Pool:
     def hold(self, packed: Packed, says: Says, *, key: Hashable = None) -> Heard:
         """Hold the conversation of a call with a box, and wait for its end.
 
-        Raises: PoolError; ProfileError, HostError; ExecutionError for modules that do not load.
+        Raises: PoolError; ProfileError, HostError; ExecutionError, SetupError for modules that do not load.
         """
         self._enter()
         try:
