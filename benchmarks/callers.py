@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,18 @@ def open_floor(stack: ExitStack) -> Add:
 
 
 def open_fresh(stack: ExitStack) -> Add:
-    """A box for each call, from an image, and none ahead."""
-    return _open_pool(stack, Stocking(spares=0))
+    """A box for each call, from an image, as users have it: the next ones are started while this one works."""
+    return _open_pool(stack, Stocking())
 
 
 def open_numpy(stack: ExitStack) -> Add:
     """The same, with numpy in the image."""
-    return _open_pool(stack, Stocking(spares=0, preload=("numpy",)))
+    return _open_pool(stack, Stocking(preload=("numpy",)))
+
+
+def open_bare(stack: ExitStack) -> Add:
+    """None ahead: each call waits for the whole start of its box."""
+    return _open_pool(stack, Stocking(spares=0))
 
 
 def open_shared(stack: ExitStack) -> Add:
@@ -134,6 +141,7 @@ FRESH_CALLERS = (
     Caller(FLOOR, open_floor),
     Caller(FRESH, open_fresh),
     Caller(NUMPY, open_numpy, module="numpy"),
+    Caller("sandboxer, none ahead", open_bare),
     Caller("multiprocessing, forkserver", open_process("forkserver"), burst=3),
     Caller("multiprocessing, spawn", open_process("spawn"), burst=3),
     Caller("ProcessPoolExecutor, one call each", open_executor(1), burst=3),
@@ -149,9 +157,35 @@ WARM_CALLERS = (
 
 def is_there(caller: Caller) -> bool:
     """Whether what it needs is installed."""
-    from importlib.util import find_spec
-
     return (not caller.program or bool(shutil.which(caller.program))) and (not caller.module or bool(find_spec(caller.module)))
+
+
+@contextmanager
+def project() -> Iterator[Path]:
+    """A directory with what is called, and numpy, as somebody's who calls functions; we are in it.
+
+    What a box is shown is mounted for each call, and this repository has more of that than others.
+    """
+    with tempfile.TemporaryDirectory(prefix="sandboxer-bench-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "benchmarks").mkdir()
+        (place / "benchmarks/__init__.py").touch()
+        shutil.copy(HERE / "called.py", place / "benchmarks/called.py")
+        found = find_spec("numpy")
+        for directory in (
+            (Path(found.origin).parent, Path(found.origin).parents[1] / "numpy.libs") if found and found.origin else ()
+        ):
+            if directory.exists():
+                shutil.copytree(directory, place / directory.name)
+        before = os.getcwd()
+        os.chdir(place)
+        sys.path.insert(0, name)
+        try:
+            yield place
+        finally:
+            sys.path.remove(name)
+            os.chdir(before)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import threading
@@ -22,7 +21,6 @@ from benchmarks.callers import (
     FLOOR,
     FRESH,
     FRESH_CALLERS,
-    HERE,
     NUMPY,
     SHARED,
     WARM,
@@ -31,6 +29,7 @@ from benchmarks.callers import (
     Caller,
     hidden_program,
     is_there,
+    project,
 )
 from benchmarks.timing import Series
 from sandboxer import Pool, sandboxed
@@ -168,12 +167,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure, print, judge."""
     given = parse()
-    os.chdir(HERE.parent)  # what the box is shown
 
     def tell(what: str) -> None:
         print(f"\r{what:<20}", end="", file=sys.stderr, flush=True)
 
-    with hidden_program():
+    with hidden_program(), project():
         fresh = measure(FRESH_CALLERS, given.rounds, tell=tell)
         warm = measure(WARM_CALLERS, 10 * given.rounds, tell=tell)
         streams = {threads: measure_stream(given.calls, threads) for threads in THREADS}

@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Self, Unpack
 
 from sandboxer.calls.boxes.image import ImageRefused, make_image
@@ -58,7 +58,8 @@ class Pool:
         self._changed = threading.Condition(threading.RLock())
         self._stock = Stock()
         weakref.finalize(self, drop_all, self._stock).atexit = False
-        self._stats = PoolStats()
+        self._counts: Counter[str] = Counter()
+        self._refusal = ""
         self._running: set[Worker] = set()
         self._making: set[Sort] = set()
         self._is_closed = False
@@ -107,7 +108,7 @@ class Pool:
         with self._changed:
             spare, shared = self._stock.waiting()
             images = [shelf.image.size for shelf in self._stock.shelves.values() if shelf.image]
-            return replace(self._stats, image_bytes=sum(images), spare=spare, shared=shared)
+            return PoolStats(**self._counts, image_bytes=sum(images), spare=spare, shared=shared, refusal=self._refusal)
 
     def clear(self) -> None:
         """End the boxes that wait, and let go of the images. Calls that run go on, and the next one makes what it needs."""
@@ -122,7 +123,7 @@ class Pool:
             self._changed.notify_all()
             for worker in self._running if kill else ():
                 worker.launch.cancel()
-            self._changed.wait_for(lambda: not self._stats.running)
+            self._changed.wait_for(lambda: not self._counts["running"])
             doomed = self._stock.clear()
         kill_all(doomed)
 
@@ -140,9 +141,11 @@ class Pool:
         """Wait for a turn."""
         with self._changed:
             if not self._may_begin() and not self._is_closed:
-                if self._stats.waiting >= self.stocking.max_queue:
+                if self._counts["waiting"] >= self.stocking.max_queue:
                     raise PoolError(
-                        Problem(f"{self._stats.waiting} calls wait for the pool already", attempt="a larger max_queue or size")
+                        Problem(
+                            f"{self._counts['waiting']} calls wait for the pool already", attempt="a larger max_queue or size"
+                        )
                     )
                 self._count(waiting=1)
                 try:
@@ -159,11 +162,12 @@ class Pool:
             self._changed.notify_all()
 
     def _may_begin(self) -> bool:
-        return self.stocking.size is None or self._stats.running < self.stocking.size
+        return self.stocking.size is None or self._counts["running"] < self.stocking.size
 
     def _count(self, **more: int) -> None:
         with self._changed:
-            self._stats = replace(self._stats, **{name: getattr(self._stats, name) + number for name, number in more.items()})
+            for name, number in more.items():
+                self._counts[name] += number
 
     def _hold(self, worker: Worker, packed: Packed, says: Says, key: Hashable) -> Heard:
         sort = self._sort(packed)
@@ -299,7 +303,7 @@ class Pool:
                 self._making.discard(sort)
                 self._changed.notify_all()
         with self._changed:
-            self._stats = replace(self._stats, refusal=shelf.refusal)
+            self._refusal = shelf.refusal
             doomed = self._stock.put_shelf(sort, shelf) if ground is self._ground else shelf.clear()
         kill_all(doomed)
         return shelf
