@@ -51,6 +51,7 @@ def freeze(code: bytes) -> str:
         module = _load(code)
     except (OSError, ImportError) as error:
         return f"the box does not let the image module be loaded: {error}"
+    _open_streams()
     heard, told = os.pipe()
     pid = os.fork()
     if not pid:
@@ -123,18 +124,28 @@ def _find_open(known: set[int]) -> str:
     return ""
 
 
-def _renew() -> None:
-    """What must not be the same in any two processes: the standard streams, and where random numbers come from.
+def _open_streams() -> None:
+    """Standard streams for who goes on from here: an empty input and two pipes, as there are here by now.
 
-    `random` and what is like it has heard of a fork and seeded itself. The secret of hashes is in every dictionary, and stays.
+    Those that the interpreter began with are made for what it had then. What is still in them is written first, once.
     """
     for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        old = getattr(sys, name)
+        old = getattr(sys, f"__{name}__")
+        if mode == "w":
+            getattr(sys, name).flush()
+            old.flush()
         new = open(  # noqa: SIM115  # for the life of the process
             fd, mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=1 if old.line_buffering else -1
         )
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
+
+
+def _renew() -> None:
+    """What must not be the same in any two processes: where random numbers come from.
+
+    `random` and what is like it has heard of a fork and seeded itself. The secret of hashes is in every dictionary, and stays.
+    """
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
     if "_ssl" in sys.modules:
