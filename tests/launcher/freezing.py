@@ -57,6 +57,8 @@ def go_on(case: str, kept: dict) -> object:
             ctypes.string_at(kept["address"], 1)
             os._exit(0)
         return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), ctypes.string_at(kept["address"] + 4096, 1).decode()]
+    if case == "protections":
+        return [kept["protections"], protections()]
     if case == "deep":
         return [kept["depth"], dive(1200)]
     if case == "library":
@@ -72,6 +74,17 @@ def count_down(depth: int) -> int:
 def dive(depth: int) -> int:
     """Deep in C: each level is a call of `sorted`, which calls back."""
     return 0 if not depth else sorted([1], key=lambda _: dive(depth - 1) + 1) and depth
+
+
+def protections() -> dict[str, int]:
+    """Bytes that are mapped from files, by their protection."""
+    found: dict[str, int] = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        where, kind, *_, name = line.split()
+        if name.startswith("/"):
+            begin, end = (int(part, 16) for part in where.split("-"))
+            found[kind[:3]] = found.get(kind[:3], 0) + end - begin
+    return found
 
 
 def prepare(case: str) -> dict:
@@ -92,6 +105,8 @@ def prepare(case: str) -> dict:
         kept["address"] = ctypes.addressof(ctypes.c_char.from_buffer(kept["map"]))
         kept["map"][:] = b"x" * len(kept["map"])
         kept["map"].madvise(MADV_GUARD_INSTALL, 0, 4096)
+    if case == "protections":
+        kept["protections"] = protections()
     if case == "deep":
         sys.setrecursionlimit(100_000)
         kept["depth"] = dive(1200)

@@ -1,4 +1,4 @@
-/* Writes this process to a file: one loadable segment for each piece of memory with something in it.
+/* Writes this process to a file: each piece of memory with something in it.
  *
  * It is read through /proc/self/mem, where a page that cannot be read is an error and not the end. What it needs meanwhile lies
  * in memory of its own, which is left out. */
@@ -14,7 +14,7 @@
 #define K_PR_GET_NAME 16
 #define K_PR_GET_TID_ADDRESS 40
 #define K_RLIMIT_STACK 3
-#define PARTS 1000
+#define OWN_PIECES 16
 #define LINE_BYTES 8192
 #define CHUNK_BYTES (64UL * PAGE_BYTES)
 #define BLANK_RUN_BYTES (16UL * PAGE_BYTES)
@@ -25,11 +25,9 @@ extern void *__curbrk __attribute__((weak));
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
-struct part {
-    uint64_t from, to;
-    uint64_t at;             /* where it is mapped */
-    uint32_t protection;
-};
+/* Where this module is: set by the linker. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
 
 /* One record of smaps. */
 struct mapping {
@@ -40,31 +38,37 @@ struct mapping {
 
 struct work {
     int memory_fd;
-    uint32_t part_count;
-    struct part parts[PARTS];
-    Elf64_Phdr headers[PARTS + 1];
+    uint32_t own_count;
+    struct piece own[OWN_PIECES]; /* of this module: what the kernel maps */
+    Elf64_Phdr headers[OWN_PIECES + 1];
     size_t line_size;
     char line[LINE_BYTES];
     char chunk[CHUNK_BYTES];
 };
 
 /* In front of the work: addresses that the image uses, with nothing in them yet. */
-#define RESERVED_BYTES (STACK_COPY_BYTES + SCRATCH_BYTES)
-
-static struct work *reserve(uint64_t *end) {
-    uint64_t size = RESERVED_BYTES + ((sizeof(struct work) + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
+static struct work *reserve(void) {
+    uint64_t size = SCRATCH_BYTES + ((sizeof(struct work) + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
     long at = SYS6(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096) return NULL;
-    frozen.stack_copy = (uint64_t)at;
-    frozen.scratch = (uint64_t)at + STACK_COPY_BYTES;
-    *end = (uint64_t)at + size;
-    return (struct work *)(uintptr_t)((uint64_t)at + RESERVED_BYTES);
+    frozen.scratch = (uint64_t)at;
+    return (struct work *)(uintptr_t)((uint64_t)at + SCRATCH_BYTES);
 }
 
-static int add_part(struct work *work, uint64_t from, uint64_t to, uint64_t at, uint32_t protection) {
+static bool is_own(uint64_t from, uint64_t to) {
+    return to > (uint64_t)(uintptr_t)__ehdr_start && from < (uint64_t)(uintptr_t)_end;
+}
+
+static int add_piece(struct work *work, uint64_t from, uint64_t to, uint32_t protection) {
+    struct piece piece = {from, to, 0, protection};
     if (from == to) return 0;
-    if (work->part_count == PARTS) return E2BIG;
-    work->parts[work->part_count++] = (struct part){from, to, at, protection};
+    if (is_own(from, to)) {
+        if (work->own_count == OWN_PIECES) return E2BIG;
+        work->own[work->own_count++] = piece;
+        return 0;
+    }
+    if (frozen.piece_count == PIECES) return E2BIG;
+    frozen.pieces[frozen.piece_count++] = piece;
     return 0;
 }
 
@@ -106,7 +110,7 @@ static int add_anonymous(struct work *work, const struct mapping *mapping) {
     while (at < mapping->range.to && !error) {
         long got = read_memory(work, at, mapping->range.to);
         if (got <= 0) {
-            error = add_part(work, begin, at, begin, mapping->protection);
+            error = add_piece(work, begin, at, mapping->protection);
             if (!error) error = add_blank(at, at + PAGE_BYTES, PROT_NONE);
             at += PAGE_BYTES;
             begin = blank = at;
@@ -115,7 +119,7 @@ static int add_anonymous(struct work *work, const struct mapping *mapping) {
         for (long offset = 0; offset < got && !error; offset += PAGE_BYTES, at += PAGE_BYTES) {
             if (is_blank_page(at, work->chunk + offset)) continue;
             if (at - blank >= BLANK_RUN_BYTES) {
-                error = add_part(work, begin, blank, begin, mapping->protection);
+                error = add_piece(work, begin, blank, mapping->protection);
                 if (!error) error = add_blank(blank, at, mapping->protection);
                 begin = at;
             }
@@ -123,7 +127,7 @@ static int add_anonymous(struct work *work, const struct mapping *mapping) {
         }
     }
     if (at - blank < BLANK_RUN_BYTES) blank = at;
-    if (!error) error = add_part(work, begin, blank, begin, mapping->protection);
+    if (!error) error = add_piece(work, begin, blank, mapping->protection);
     return error ? error : add_blank(blank, at, mapping->protection);
 }
 
@@ -139,9 +143,8 @@ static int add_special(const struct mapping *mapping) {
 static int add_stack(struct work *work, const struct mapping *mapping) {
     uint64_t used = (frozen.context.rsp - PAGE_BYTES) & ~(PAGE_BYTES - 1);
     if (used < mapping->range.from || used >= mapping->range.to) return ENOTSUP; /* it runs on another one */
-    if (mapping->range.to - used > STACK_COPY_BYTES) return EFBIG;
     frozen.stack = (struct range){used, mapping->range.to};
-    return add_part(work, used, mapping->range.to, frozen.stack_copy, mapping->protection);
+    return add_piece(work, used, mapping->range.to, mapping->protection);
 }
 
 static bool has_flag(const char *flags, const char *flag) {
@@ -153,7 +156,7 @@ static bool has_flag(const char *flags, const char *flag) {
 /* Decide about a mapping. `flags` as proc_pid_smaps(5) has them: io and pf are of devices, dc is not for a child, wf is blank in
  * one. Memory that others share by a file cannot be taken over. */
 static int add_mapping(struct work *work, const struct mapping *mapping, const char *flags) {
-    if (mapping->is_vsyscall || mapping->range.from == frozen.stack_copy) return 0;
+    if (mapping->is_vsyscall || mapping->range.from == frozen.scratch) return 0;
     if (mapping->is_special) return add_special(mapping);
     if (has_flag(flags, "dc")) return 0;
     if (has_flag(flags, "io") || has_flag(flags, "pf")) return ENOTSUP;
@@ -162,7 +165,7 @@ static int add_mapping(struct work *work, const struct mapping *mapping, const c
     if (!(mapping->protection & PROT_READ)) return ENOTSUP;
     if (mapping->is_shared && mapping->is_file && mapping->protection & PROT_WRITE) return ENOTSUP;
     if (!mapping->is_file) return add_anonymous(work, mapping);
-    return add_part(work, mapping->range.from, mapping->range.to, mapping->range.from, mapping->protection);
+    return add_piece(work, mapping->range.from, mapping->range.to, mapping->protection);
 }
 
 static uint64_t take_hex(const char **text) {
@@ -214,7 +217,7 @@ static int take_line(struct work *work, struct mapping *mapping) {
     return begins_with(line, "VmFlags:") ? add_mapping(work, mapping, line) : 0;
 }
 
-static int find_parts(struct work *work) {
+static int find_pieces(struct work *work) {
     struct mapping mapping = {0};
     char piece[1024];
     int fd = k_openat(AT_FDCWD, "/proc/self/smaps", O_RDONLY | O_CLOEXEC, 0);
@@ -236,16 +239,6 @@ static int find_parts(struct work *work) {
     return error ? error : frozen.stack.to ? 0 : ENOTSUP;
 }
 
-/* By address, as the kernel's loader expects. There are hundreds, nearly in order. */
-static void sort_parts(struct work *work) {
-    for (uint32_t i = 1; i < work->part_count; i++) {
-        struct part part = work->parts[i];
-        uint32_t to = i;
-        for (; to && work->parts[to - 1].at > part.at; to--) work->parts[to] = work->parts[to - 1];
-        work->parts[to] = part;
-    }
-}
-
 static int put(int fd, const void *bytes, size_t size, uint64_t offset) {
     const char *at = bytes;
     while (size > 0) {
@@ -260,34 +253,42 @@ static int put(int fd, const void *bytes, size_t size, uint64_t offset) {
 }
 
 /* A page that cannot be read (a mapping longer than its file) stays a hole. */
-static int put_part(struct work *work, int fd, const struct part *part, uint64_t offset) {
+static int put_piece(struct work *work, int fd, const struct piece *piece) {
     int error = 0;
-    for (uint64_t at = part->from; at < part->to && !error;) {
-        long got = read_memory(work, at, part->to);
-        if (got > 0) error = put(fd, work->chunk, (size_t)got, offset + (at - part->from));
+    for (uint64_t at = piece->from; at < piece->to && !error;) {
+        long got = read_memory(work, at, piece->to);
+        if (got > 0) error = put(fd, work->chunk, (size_t)got, piece->offset + (at - piece->from));
         at += got > 0 ? (uint64_t)got : PAGE_BYTES;
     }
     return error;
 }
 
-static int put_headers(struct work *work, int fd, uint64_t *offset) {
-    uint32_t count = work->part_count + 1;
-    *offset = (sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr) + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    uint64_t at = *offset;
-    for (uint32_t i = 0; i < work->part_count; i++) {
-        const struct part *part = &work->parts[i];
+/* Give each piece its place in the file, behind the headers. */
+static void lay_out(struct work *work) {
+    uint64_t at = PAGE_BYTES;
+    for (uint32_t i = 0; i < work->own_count + frozen.piece_count; i++) {
+        struct piece *piece = i < work->own_count ? &work->own[i] : &frozen.pieces[i - work->own_count];
+        piece->offset = at;
+        at += piece->to - piece->from;
+    }
+}
+
+/* The pieces of this module, in the order of their addresses, as smaps has them. */
+static int put_headers(struct work *work, int fd) {
+    uint32_t count = work->own_count + 1;
+    for (uint32_t i = 0; i < work->own_count; i++) {
+        const struct piece *piece = &work->own[i];
         Elf64_Phdr *header = &work->headers[i];
         header->p_type = PT_LOAD;
-        header->p_flags = (part->protection & PROT_READ ? PF_R : 0) | (part->protection & PROT_WRITE ? PF_W : 0);
-        header->p_flags |= part->protection & PROT_EXEC ? PF_X : 0;
-        header->p_offset = at;
-        header->p_vaddr = part->at;
-        header->p_filesz = header->p_memsz = part->to - part->from;
+        header->p_flags = (piece->protection & PROT_READ ? PF_R : 0) | (piece->protection & PROT_WRITE ? PF_W : 0);
+        header->p_flags |= piece->protection & PROT_EXEC ? PF_X : 0;
+        header->p_offset = piece->offset;
+        header->p_vaddr = piece->from;
+        header->p_filesz = header->p_memsz = piece->to - piece->from;
         header->p_align = PAGE_BYTES;
-        at += header->p_filesz;
     }
-    work->headers[work->part_count].p_type = PT_GNU_STACK; /* without it, everything that can be read could be executed */
-    work->headers[work->part_count].p_flags = PF_R | PF_W;
+    work->headers[work->own_count].p_type = PT_GNU_STACK; /* without it, everything that can be read could be executed */
+    work->headers[work->own_count].p_flags = PF_R | PF_W;
     Elf64_Ehdr first = {.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT};
     memcpy(first.e_ident, ELFMAG "\2\1\1", SELFMAG + 3);
     first.e_entry = (uint64_t)(uintptr_t)enter_image;
@@ -328,22 +329,18 @@ static int store_process(void) {
 }
 
 int write_image(int fd) {
-    uint64_t end = 0, offset = 0;
-    struct work *work = reserve(&end);
+    struct work *work = reserve();
     if (!work) return ENOMEM;
     work->memory_fd = k_openat(AT_FDCWD, "/proc/self/mem", O_RDONLY | O_CLOEXEC, 0);
     if (work->memory_fd < 0) return -work->memory_fd;
     int error = store_process();
-    if (!error) error = find_parts(work);
+    if (!error) error = find_pieces(work);
     if (!error && frozen.stack.to - frozen.stack.from > frozen.stack_bytes) error = EFBIG;
     if (error) return error;
-    sort_parts(work);
-    error = put_headers(work, fd, &offset);
-    for (uint32_t i = 0; i < work->part_count && !error; i++) {
-        const struct part *part = &work->parts[i];
-        error = put_part(work, fd, part, offset);
-        offset += part->to - part->from;
-    }
+    lay_out(work);
+    error = put_headers(work, fd);
+    for (uint32_t i = 0; i < work->own_count && !error; i++) error = put_piece(work, fd, &work->own[i]);
+    for (uint32_t i = 0; i < frozen.piece_count && !error; i++) error = put_piece(work, fd, &frozen.pieces[i]);
     return error;
 }
 #else

@@ -1,5 +1,8 @@
 /* An image: the memory of an interpreter that has loaded what it needs, as an executable that goes on where that one stood.
  *
+ * The kernel's loader maps this module alone; `resume` maps the rest of the file. Before Linux 6.2 the loader takes no more headers
+ * than fit a page, and an interpreter with numpy has twice as many pieces.
+ *
  * `freeze` runs inside of a box and writes the file; `resume` is where the kernel enters it, in another box. Both are the same
  * object in the same memory, so what the one stores the other finds. Nothing of an image is ever read outside of a box. */
 #ifndef SANDBOXER_IMAGE_H
@@ -12,7 +15,7 @@
 #define BLANKS 512
 #define SPECIALS 8
 #define STACK_MAX_BYTES (8UL << 20)
-#define STACK_COPY_BYTES (1UL << 20)
+#define PIECES 1000
 #define SCRATCH_BYTES (64UL << 10)
 #define NAME_BYTES 16
 #define OWN_STACK_BYTES 16384
@@ -34,6 +37,12 @@ struct range {
     uint64_t from, to;
 };
 
+/* Memory whose content is in the file. */
+struct piece {
+    uint64_t from, to, offset;
+    uint32_t protection;
+};
+
 struct frozen {
     struct context context;
     uint64_t thread;                         /* the thread pointer; arch_prctl(2) */
@@ -43,12 +52,13 @@ struct frozen {
     uint32_t rseq_bytes;
     void **heap_end;                         /* what sbrk(3) believes is the end of the heap */
     struct range stack;
-    uint64_t stack_copy;                     /* where the file has it: its own place may be the new process's stack */
     uint64_t stack_bytes;                    /* as large as it may become */
     uint64_t scratch;                        /* room for the kernel's pages on their way */
     struct range specials[SPECIALS];         /* vvar and vdso: mapped by the kernel, where it likes, and known to libc by address */
     uint32_t special_count;
     uint64_t vdso;
+    struct piece pieces[PIECES];
+    uint32_t piece_count;
     struct blank blanks[BLANKS];
     uint32_t blank_count;
     struct kernel_sigaction actions[SIGNALS + 1];

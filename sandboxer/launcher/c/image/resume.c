@@ -15,7 +15,7 @@
 #define RSEQ_FAILED ((uint32_t)-2)
 #define NO_HEAP ((void *)-4096L)
 
-enum failure { FAILED_SPECIAL = 201, FAILED_STACK, FAILED_BLANK, FAILED_THREAD };
+enum failure { FAILED_SPECIAL = 201, FAILED_STACK, FAILED_FILE, FAILED_PIECE, FAILED_BLANK, FAILED_THREAD };
 
 struct frozen frozen;
 
@@ -51,6 +51,19 @@ static void move(uint64_t from, uint64_t to, uint64_t bytes, enum failure failur
 static void map_blank(uint64_t at, uint64_t bytes, uint32_t protection, enum failure failure) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     if (is_error(SYS6(SYS_mmap, at, bytes, protection, flags, -1, 0))) k_exit(failure);
+}
+
+/* Our own file: it is what is executed here. */
+static void map_pieces(void) {
+    int fd = k_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) k_exit(FAILED_FILE);
+    for (uint32_t i = 0; i < frozen.piece_count; i++) {
+        const struct piece *piece = &frozen.pieces[i];
+        int flags = MAP_PRIVATE | MAP_FIXED;
+        long at = SYS6(SYS_mmap, piece->from, piece->to - piece->from, piece->protection, flags, fd, piece->offset);
+        if (is_error(at)) k_exit(FAILED_PIECE);
+    }
+    k_close(fd);
 }
 
 /* The address of the vDSO from what the kernel put on the stack: arguments, environment, then the vector. getauxval(3). */
@@ -97,7 +110,7 @@ __attribute__((used, noreturn, visibility("hidden"))) void resume(const uint64_t
     uint64_t old = frozen.special_count ? frozen.specials[0].from : 0;
     if (old && shift) move_specials(old + shift, frozen.scratch);
     map_blank(frozen.stack.to - frozen.stack_bytes, frozen.stack_bytes, PROT_READ | PROT_WRITE, FAILED_STACK);
-    move(frozen.stack_copy, frozen.stack.from, frozen.stack.to - frozen.stack.from, FAILED_STACK);
+    map_pieces();
     if (old && shift) move_specials(frozen.scratch, old);
     for (uint32_t i = 0; i < frozen.blank_count; i++) {
         const struct blank *blank = &frozen.blanks[i];
