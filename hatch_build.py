@@ -17,6 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LAUNCHER = "sandboxer/launcher/bin/sandboxer-launch"
 PROBE = "sandboxer/launcher/bin/sandboxer-probe"
+IMAGE = "sandboxer/launcher/bin/sandboxer-image.so"
 
 
 def platform_tag() -> str:
@@ -25,7 +26,7 @@ def platform_tag() -> str:
 
 
 def build_launcher(root: Path, target: Path) -> None:
-    """Compile the launcher to `target`, and the probe beside it.
+    """Compile the launcher to `target`, and the probe and the image module beside it.
 
     Raises: RuntimeError if `make` is missing or fails; its own messages stand on the terminal above.
     """
@@ -58,6 +59,7 @@ class LauncherBuildHook(BuildHookInterface[Any]):
         build_data["force_include"] |= {
             str(launcher): LAUNCHER,
             str(launcher.with_name("sandboxer-probe")): PROBE,
+            str(launcher.with_name("sandboxer-image.so")): IMAGE,
             str(root / "profiles"): "sandboxer/_data/profiles",
             str(root / "policies"): "sandboxer/_data/policies",
         }

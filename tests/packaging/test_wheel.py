@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = "sandboxer/launcher/bin/sandboxer-launch"
 PROBE = "sandboxer/launcher/bin/sandboxer-probe"
+IMAGE = "sandboxer/launcher/bin/sandboxer-image.so"
 TREE = ("sandboxer", "profiles", "policies", "scripts", "hatch_build.py", "pyproject.toml", ".gitignore", "README.md", "LICENSE")
 PAGES = ("ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
 
@@ -57,6 +58,10 @@ def test_wheel_tag_names_the_processor_and_any_python3(wheel: Path) -> None:
     assert wheel.name.endswith(f"-py3-none-linux_{os.uname().machine}.whl")
 
 
+def test_wheel_has_all_that_is_built(wheel: Path) -> None:
+    assert {LAUNCHER, PROBE, IMAGE} <= names_in(wheel)
+
+
 def test_wheel_launcher_is_an_executable_program(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         info = archive.getinfo(LAUNCHER)
@@ -80,7 +85,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
         if name.startswith("sandboxer/_data/"):
             return name.endswith(".yaml")
         if name.startswith("sandboxer/"):
-            return name.endswith((".py", "py.typed")) or name in (LAUNCHER, PROBE)
+            return name.endswith((".py", "py.typed")) or name in (LAUNCHER, PROBE, IMAGE)
         return ".dist-info/" in name or name.endswith(".data/scripts/sandboxer")
 
     assert [name for name in names_in(wheel) if not belongs(name)] == []
@@ -105,7 +110,7 @@ def test_sdist_has_what_a_wheel_is_built_from(sdist: Path, tmp_path: Path) -> No
     subprocess.run(["tar", "-xzf", str(sdist), "-C", str(tmp_path)], check=True)
     (tree,) = tmp_path.iterdir()
     built = build(tree, "wheel", tmp_path / "out")
-    assert LAUNCHER in names_in(built)
+    assert {LAUNCHER, PROBE, IMAGE} <= names_in(built)
 
 
 def test_sdist_holds_no_built_launcher(sdist: Path) -> None:

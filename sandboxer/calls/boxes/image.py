@@ -57,11 +57,11 @@ def make_image(ground: Ground, modules: Iterable[tuple[str, str]], *, by_value: 
     ProfileError, HostError.
     """
     try:
-        file = ImageFile(MAX_IMAGE_BYTES)
+        module, file = image_module(), ImageFile(MAX_IMAGE_BYTES)
     except OSError as error:
-        raise ImageRefused(f"no file for it: {error.strerror}") from error
+        raise ImageRefused(f"no file for it: {error.strerror}: {error.filename or 'memory'}") from error
     try:
-        ready = pack_ready(by_value=by_value, modules=modules, image=image_module())
+        ready = pack_ready(by_value=by_value, modules=modules, image=module)
         refusal = _hold(Worker(ground, MAX_OUTPUT_BYTES, output_fd=file.fd), ready)
         if refusal:
             raise ImageRefused(str(refusal)[:400])
