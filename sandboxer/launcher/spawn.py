@@ -7,6 +7,7 @@ terminal reaches Python only, and Python forwards it once. (A launcher that serv
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 from sandboxer.launcher.record import RECORD_BYTES
 
@@ -53,13 +54,16 @@ def seal_memfd(descriptor: int, content: bytes) -> int:
 class Launch:
     """A launcher that runs. It owns the launcher's process and two descriptors; `wait` gives them all back."""
 
-    __slots__ = ("_control_fd", "_pending", "_result_fd", "pid")
+    __slots__ = ("_control_fd", "_lock", "_pending", "_result_fd", "pid")
 
     def __init__(self) -> None:
         self.pid = 0
         self._control_fd = -1
         self._result_fd = -1
         self._pending: list[int] = []
+        self._lock = (
+            allocate_lock()
+        )  # who cancels may be another thread than who waits, and a number that is closed is soon another's
 
     def forward(self, signal_number: int, _frame: object = None) -> None:
         """Send a signal to the launcher; one that comes ahead of the start is sent right after it.
@@ -96,7 +100,9 @@ class Launch:
         self._control(b"g")
 
     def _control(self, byte: bytes) -> None:
-        if self._control_fd >= 0:
+        with self._lock:
+            if self._control_fd < 0:
+                return
             try:
                 os.write(self._control_fd, byte)
             except BrokenPipeError:
@@ -122,10 +128,12 @@ class Launch:
 
     def close(self) -> None:
         """Let go of the descriptors. A box that still runs is killed by that."""
-        for descriptor in (self._control_fd, self._result_fd):
+        with self._lock:
+            descriptors = (self._control_fd, self._result_fd)
+            self._control_fd = self._result_fd = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._control_fd = self._result_fd = -1
 
     def start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], *, launcher: str, watch_fd: int = -1) -> None:
         """Start the launcher on a sealed plan. Raises: OSError."""
