@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,6 +20,13 @@ from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
 JOBS = Path(__file__).with_name("jobs.py")
 POOL_JOBS = Path(__file__).with_name("pool_jobs.py")
+
+
+def reap_adopted() -> None:
+    """Wait for what launchers have left that a test killed: nobody else does, and other tests count our children."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +61,7 @@ def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         if thread.name == "sandboxer-call":
             thread.join(30)  # it waits for its launcher, which we would reap below
     clear_pools()
+    reap_adopted()
     shutil.rmtree(project / "__pycache__", ignore_errors=True)
     assert wait_until_gone(before, [project]) == []
 

