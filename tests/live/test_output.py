@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -81,12 +82,50 @@ def test_slow_reader_gets_everything(box: Box) -> None:
     assert process.wait(30) == 0
 
 
-def test_reader_that_takes_nothing_does_not_stop_the_clock(box: Box) -> None:
+def _pair(kind: str) -> tuple[int, int]:
+    if kind == "pipe":
+        return os.pipe()
+    if kind == "terminal":
+        return pty.openpty()
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+# An output that the ordinary user may not open again is the caller's own description: a write to it may wait. The single byte
+# ahead keeps what follows from filling it exactly.
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_reader_that_takes_nothing_does_not_stop_the_clock(box: Box, kind: str) -> None:
     box.profile("limits: {output: 1G, wall: 1s, grace: 0}")
-    process = subprocess.Popen(box.words(["yes"]), cwd=box.place, env=box.person.environment(None), stdout=subprocess.PIPE)
-    assert process.wait(60) == 124
-    assert process.stdout is not None
-    process.stdout.close()
+    ours, theirs = _pair(kind)
+    words = box.words(["sh", "-c", "printf x; sleep 0.2; exec yes"], ["--quiet"])
+    process = subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=theirs)
+    os.close(theirs)
+    try:
+        assert process.wait(60) == 124
+    finally:
+        process.kill()
+        os.close(ours)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_description_of_the_callers_gets_everything(box: Box, kind: str) -> None:
+    box.profile("limits: {output: 1G, wall: 60s}")
+    ours, theirs = _pair(kind)
+    words = box.words(["sh", "-c", "printf x; seq 30000"], ["--quiet"])
+    process = subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=theirs)
+    os.close(theirs)
+    got = bytearray()
+    while True:
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        got += chunk
+    os.close(ours)
+    assert process.wait(30) == 0
+    assert got.replace(b"\r", b"") == b"x" + b"".join(b"%d\n" % number for number in range(1, 30001))
 
 
 @pytest.mark.parametrize(("limit", "status"), [("1K", 137), ("1M", 0)])

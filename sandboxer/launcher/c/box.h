@@ -82,6 +82,7 @@ struct relay {
     int to;
     size_t begin;
     size_t end;
+    mode_t shared;           /* `to` is the caller's own description and a write to it may wait: its type; 0: it does not */
     uint64_t *budget;        /* how much more may be passed on; NULL: all */
     bool is_over;            /* something was not, for that */
     bool is_broken;          /* a write failed: nobody takes it any more */

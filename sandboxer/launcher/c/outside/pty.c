@@ -2,13 +2,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "../box.h"
 
 #define QUIET_NS 50000000ULL
 #define DRAIN_NS 2000000000ULL
 #define K_TCGETS TCGETS
+#define K_RWF_NOWAIT 8
+#define PIPE_AT_ONCE 4096 /* a pipe that poll calls writable has a free page: pipe(7), PIPE_BUF */
 
 /* The stream again, as a description of our own that does not block: O_NONBLOCK on the caller's would outlive us. */
 int reopen(const struct box *box, int fd, int flags) {
@@ -117,7 +121,36 @@ int fill_relay(struct relay *relay, int from, int to) {
     *relay = (struct relay){.from = -1, .to = -1};
     if (failed(bytes)) return failed(bytes);
     *relay = (struct relay){.from = from, .to = to, .bytes = (char *)bytes};
+    struct stat status;
+    bool is_callers = to >= 0 && to <= 2 && SYS2(SYS_fstat, to, &status) >= 0;
+    if (is_callers && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || S_ISCHR(status.st_mode)))
+        relay->shared = status.st_mode & S_IFMT;
     return 0;
+}
+
+/* A terminal that poll calls writable has room for one byte and what it may become, and says nothing of more. drivers/tty/n_tty.c */
+static long write_bytes(int fd, const char *bytes, size_t size) {
+    size_t done = 0;
+    while (done < size && is_ready(fd, POLLOUT)) {
+        long got = SYS3(SYS_write, fd, bytes + done, 1);
+        if (got <= 0) return done ? (long)done : got;
+        done++;
+    }
+    return (long)done;
+}
+
+/* Write what is taken without waiting: while we wait no clock ends the box. A description of ours sees to that by itself. For one
+ * that is the caller's (its pipe has another owner, say), we say it with each write, or write no more than there is room for. */
+static long write_at_once(const struct relay *relay) {
+    struct iovec io = {relay->bytes + relay->begin, relay->end - relay->begin};
+    if (S_ISCHR(relay->shared)) return write_bytes(relay->to, io.iov_base, io.iov_len);
+    if (S_ISSOCK(relay->shared)) return SYS6(SYS_sendto, relay->to, io.iov_base, io.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    if (S_ISFIFO(relay->shared)) {
+        long done = SYS6(SYS_pwritev2, relay->to, &io, 1, -1L, -1L, K_RWF_NOWAIT);
+        if (done != -EOPNOTSUPP && done != -ENOSYS) return done;
+        if (io.iov_len > PIPE_AT_ONCE) io.iov_len = PIPE_AT_ONCE;
+    }
+    return SYS3(SYS_write, relay->to, io.iov_base, io.iov_len);
 }
 
 /* Move what can be moved without waiting. Answers the last result of read: 0 is an end, negative an errno, 1 neither. */
@@ -130,7 +163,7 @@ long pump(struct relay *relay) {
         if (got == -EAGAIN || got == -EINTR) got = 1;
     }
     if (relay->begin < relay->end && is_ready(relay->to, POLLOUT)) {
-        long done = SYS3(SYS_write, relay->to, relay->bytes + relay->begin, relay->end - relay->begin);
+        long done = write_at_once(relay);
         if (done > 0) relay->begin += (size_t)done;
         /* Nobody reads any more: what follows is dropped, so that the box is not held up. */
         relay->is_broken = done < 0 && done != -EAGAIN && done != -EINTR;
