@@ -122,7 +122,8 @@ class Channel:
     def _send(self, kind: int, text: bytes, segments: list[Any]) -> None:
         passed = self._make_passed(segments)
         try:
-            for buffer in pack_frame(kind, text, segments, passed):
+            buffers = pack_frame(kind, text, segments, passed)
+            for buffer in buffers if segments else [b"".join(buffers)]:
                 left = memoryview(buffer).cast("B")
                 if passed:  # the head
                     left = left[self._pass(left, list(passed.values())) :]

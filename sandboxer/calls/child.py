@@ -64,20 +64,21 @@ def main(codes: dict[str, tuple[CodeType, bool]]) -> None:
 
 def _become_image(channel: Channel, ready: dict[str, Any]) -> Channel:
     """Be written to the file that came as standard output, and answer how that went. It returns in who goes on from there."""
-    from sandboxer.calls.frozen import Resumed, freeze, keep_output
+    from sandboxer.calls.frozen import Forks, freeze, keep_output
     from sandboxer.calls.wire.frame import ERROR, VALUE
 
     kind: int
     value: Any
     keep_output()
+    forks = Forks()
     try:
         prepare(ready)
         _rehearse()
-        kind, value = VALUE, freeze(ready["image"])
-    except Resumed as resumed:
-        return resumed.channel
+        kind, value = VALUE, freeze(ready["image"], forks)
     except BaseException as error:
         kind, value = ERROR, describe(error)
+    if kind == VALUE and not isinstance(value, str):
+        return value  # type: ignore[no-any-return]
     _answer(channel, kind, value)
     os._exit(0)
 
@@ -188,9 +189,14 @@ def _find(request: dict[str, Any]) -> Any:
 def _load(module: str, file: str) -> ModuleType:
     """The module of the function. A program's main module is run under another name, once, so that its guarded part is not."""
     if not file:
-        return importlib.import_module(module)
+        return sys.modules.get(module) or importlib.import_module(module)
     if MAIN in sys.modules:
         return sys.modules[MAIN]
+    if not os.path.exists(file):
+        raise FileNotFoundError(
+            f"the program is {file}, which the profile does not show to the box: start it from its own directory, or put the "
+            "function into a module that the profile shows"
+        )
     spec = importlib.util.spec_from_file_location(MAIN, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import {file}")

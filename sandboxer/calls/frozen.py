@@ -1,16 +1,19 @@
 """In the box: an interpreter that has loaded what it needs is written to a file, and goes on from there in other boxes.
 
-It is the child of a fork that is written, so that libraries are told as they expect: threads of theirs have ended, and each
-process that goes on is to them one more child. What a process cannot share with its like is renewed there.
+It is the child of a fork that is written: threads of libraries have ended in it as they expect. Each process that goes on is to
+them one more child of a fork. What a process cannot share with its like is renewed there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Callable, Iterable
 from importlib.machinery import ExtensionFileLoader
 from types import ModuleType
 from typing import Any
@@ -31,6 +34,44 @@ REFUSALS = {
     "ENOENT": "the box has no /proc, or the kernel tells no flags of memory (CONFIG_PROC_PAGE_MONITOR)",
 }
 MAX_REASON = 300
+UNTOLD = {"threading", "logging", "concurrent.futures.thread"}
+"""Whose functions make locks and threads anew in the child of a fork. Who goes on from the file has them as they were left."""
+
+
+_KEPT: list[object] = []
+"""What is not to be freed by who goes on: each page that is written is one to be copied."""
+
+
+class Forks:
+    """Who asked to be told of forks since this was made: `before`, and `after` in the child. os.register_at_fork()."""
+
+    def __init__(self) -> None:
+        self.before: list[Callable[[], object]] = []
+        self.after: list[Callable[[], object]] = []
+        self._register = os.register_at_fork
+        os.register_at_fork = self._hear
+
+    def end(self) -> None:
+        """Hear of no more: what goes on from here finds the function that it knows."""
+        os.register_at_fork = self._register
+
+    def _hear(self, **asked: Any) -> None:
+        self._register(**asked)
+        if sys._getframe(1).f_globals.get("__name__") not in UNTOLD:
+            if "before" in asked:
+                self.before.insert(0, asked["before"])
+            if "after_in_child" in asked:
+                self.after.append(asked["after_in_child"])
+
+
+def _tell(functions: Iterable[Callable[[], object]]) -> None:
+    """As at a fork, an error of one is shown and does not keep the others from it."""
+    for function in functions:
+        try:
+            function()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                traceback.print_exc()
 
 
 def keep_output() -> None:
@@ -39,11 +80,12 @@ def keep_output() -> None:
     os.dup2(2, 1)
 
 
-def freeze(code: bytes) -> str:
+def freeze(code: bytes, forks: Forks) -> str | Channel:
     """Write this interpreter to the file. Answers why that cannot be; empty: it is done.
 
-    code: the image module. Raises: Resumed, in each process that goes on from the file.
+    Each process that goes on from the file returns from here too, with its wire. code: the image module.
     """
+    forks.end()
     refusal = _find_threads()
     if refusal:
         return refusal
@@ -57,7 +99,9 @@ def freeze(code: bytes) -> str:
     if not pid:
         os.close(heard)
         os.close(WIRE_FD)
-        reason = _find_open({0, 1, 2, IMAGE_FD, told}) or _write(module)
+        reason = _find_open({0, 1, 2, IMAGE_FD, told}) or _write(module, forks)
+        if not isinstance(reason, str):
+            return reason
         os.write(told, reason.encode(errors="replace")[:MAX_REASON])
         os._exit(0)
     os.close(told)
@@ -69,22 +113,18 @@ def freeze(code: bytes) -> str:
     return reason
 
 
-class Resumed(BaseException):
-    """This process goes on from the file, in a box of its own."""
-
-    def __init__(self, channel: Channel) -> None:
-        super().__init__()
-        self.channel = channel
-
-
-def _write(module: Any) -> str:
+def _write(module: Any, forks: Forks) -> str | Channel:
+    _KEPT.extend((module, forks))
     gc.collect()
     gc.freeze()  # so that no collection writes to what all who go on from here share
+    _tell(forks.before)
     number = module.freeze(IMAGE_FD)
     if number == RESUMED:
+        if forks.after:
+            _tell(forks.after)
         channel = take_wire()
         _renew()
-        raise Resumed(channel)
+        return channel
     from errno import errorcode
 
     name = errorcode.get(number, str(number))
@@ -144,7 +184,7 @@ def _open_streams() -> None:
 def _renew() -> None:
     """What must not be the same in any two processes: where random numbers come from.
 
-    `random` and what is like it has heard of a fork and seeded itself. The secret of hashes is in every dictionary, and stays.
+    `random` and what is like it asked to be told, and has seeded itself. The secret of hashes is in every dictionary, and stays.
     """
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()

@@ -79,8 +79,14 @@ def keep_own(resolved: Resolved) -> Policy:
         raise ProfileError(tuple(dict.fromkeys(problems)))
     if not found:
         return policy
-    frozen = (*settings.read_only, *(Placed(path, PLACE) for path in found))
+    frozen = (*settings.read_only, *(Placed(path, PLACE) for path in _outermost(found, writable)))
     return replace(policy, settings={**policy.settings, "filesystem": replace(settings, read_only=frozen)})
+
+
+def _outermost(paths: Iterable[str], writable: Iterable[str]) -> list[str]:
+    """Those that no other of them keeps already: a mount less for each box. One in which something is granted keeps nothing."""
+    whole = [path for path in paths if not any(covers(path, grant) for grant in writable)]
+    return [path for path in paths if not any(one != path and covers(one, path) for one in whole)]
 
 
 def _writable(settings: Settings) -> Iterable[tuple[str, Place]]:

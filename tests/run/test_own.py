@@ -49,6 +49,16 @@ def test_plans_in_the_project_are_read_only(project: Path, monkeypatch: pytest.M
     assert frozen() == {str(plans)}
 
 
+def test_what_lies_in_a_directory_that_is_kept_needs_no_mount_of_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = project / "own/sandboxer/plans"
+    plans.mkdir(parents=True)
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(project / "own"))
+    assert frozen() == {str(plans.parent)}
+    (plans / "granted").mkdir()
+    assert frozen(write=str(plans / "granted")) == {str(plans.parent), str(plans)}, "a mount lies in it: each is kept by itself"
+
+
 def test_plans_in_a_mount_that_can_be_written_are_read_only(project: Path) -> None:
     home = project.parent / "home"
     (project / "mounted.yaml").write_text(

@@ -63,6 +63,7 @@ class Pool:
         self._running: set[Worker] = set()
         self._making: set[Sort] = set()
         self._is_closed = False
+        self._kills = False  # what begins a call now is ended at once
         self._ground: Ground | None = None
         self._mark: object = None
         self._looked = 0.0
@@ -120,6 +121,7 @@ class Pool:
         """Take no call any more, wait for those that run, and end every box. kill: end those that run too."""
         with self._changed:
             self._is_closed = True
+            self._kills |= kill
             self._changed.notify_all()
             for worker in self._running if kill else ():
                 worker.launch.cancel()
@@ -130,7 +132,7 @@ class Pool:
     def abandon(self) -> None:
         """End every box now, and wait for those that no call is in."""
         with self._changed:
-            self._is_closed = True
+            self._is_closed = self._kills = True
             self._changed.notify_all()
             for worker in self._running:
                 worker.launch.cancel()
@@ -176,6 +178,8 @@ class Pool:
         wire, conversation = says.open(worker.socket, opening, packed, is_last=not shares)
         with self._changed:
             self._running.add(worker)
+            if self._kills:
+                worker.launch.cancel()
         try:
             self._begin(worker, wire, sort, key)
             result = worker.run(wire, lambda: conversation.is_over) if shares else None

@@ -9,6 +9,7 @@ import collections.abc
 import enum
 import types
 import typing
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,10 +36,15 @@ def parts_of_generator(annotation: Any) -> tuple[Any, Any]:
     return (parts[0] if parts else Any), (parts[2] if len(parts) == 3 else Any)
 
 
+_hints: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
 def hints_of(kind: Any) -> dict[str, Any]:
-    """The annotations of a class or function, resolved; those that cannot be are Any."""
+    """The annotations of a class or function, resolved, once for each; those that cannot be are Any."""
     try:
-        return typing.get_type_hints(kind, include_extras=True)
+        if kind not in _hints:
+            _hints[kind] = typing.get_type_hints(kind, include_extras=True)
+        return _hints[kind]
     except Exception:  # whatever is written there: a name that is imported for type checkers only is usual
         return dict.fromkeys(getattr(kind, "__annotations__", {}), Any)
 

@@ -19,6 +19,10 @@ ARRAY_KINDS = "biufcmMSU"
 """What numpy calls the kinds of arrays that hold no objects. Source: numpy, dtype.kind."""
 
 
+_CAPS = Caps()
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
 class Encoded:
     """text: the JSON. segments: bytes, or objects with the buffer protocol whose memory is contiguous."""
 
@@ -31,9 +35,11 @@ class Encoded:
 
 def encode(value: Any, caps: Caps | None = None) -> Encoded:
     """Raises: SerializationError, with the path of what cannot cross."""
-    out = _Out(caps or Caps())
+    if value is None or value is True or value is False:  # what most calls return costs least
+        return Encoded(b"null" if value is None else b"true" if value else b"false", [])
+    out = _Out(caps or _CAPS)
     tree = out.value(value)
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode("utf-8", "surrogatepass")
+    text = _JSON.encode(tree).encode("utf-8", "surrogatepass")
     if len(text) > out.caps.text_bytes:
         raise SerializationError(f"it is {len(text)} bytes of text, and {out.caps.text_bytes} can cross")
     return Encoded(text, out.segments)

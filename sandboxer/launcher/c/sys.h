@@ -122,9 +122,9 @@ static inline long k_fork(uint64_t flags, int *pidfd) { return k_fork_into(-1, f
 
 /* Start a process that shares this one's memory and runs `call`, which must not return, on a stack of its own. This process
  * stands still until that one has called execve or ended. A fork without the cost of copying memory. clone3(2), vfork(2). */
-static inline long k_call_in_child(void *stack, size_t size, void (*call)(void *), void *argument) {
+static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, void (*call)(void *), void *argument) {
     struct clone_request request = {0};
-    request.flags = K_CLONE_VM | K_CLONE_VFORK;
+    request.flags = flags | K_CLONE_VM | K_CLONE_VFORK;
     request.exit_signal = SIGCHLD;
     request.stack = (uint64_t)(uintptr_t)stack;
     request.stack_size = size;

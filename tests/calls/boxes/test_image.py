@@ -90,6 +90,37 @@ def test_random_numbers_are_of_each_call_alone(plain: ModuleType, packages: Path
         assert len({str(row[column]) for row in rows}) == 4
 
 
+TOLD = """
+import logging, os, random, threading
+told = []
+held = threading.Lock()
+def fails():
+    raise ValueError("of the hook")
+def let_go():
+    held.release()
+    told.append("last")
+os.register_at_fork(before=lambda: told.append("before"), after_in_child=lambda: told.append("first"))
+os.register_at_fork(after_in_parent=lambda: told.append("parent"))
+os.register_at_fork(after_in_child=fails)
+os.register_at_fork(before=held.acquire, after_in_child=let_go)
+def what() -> list[str]:
+    logging.getLogger("x").warning("said")
+    return [*told, str(held.locked()), type(os.register_at_fork).__name__]
+"""
+
+
+def test_who_asked_to_be_told_of_forks_is_told(module: Any) -> None:
+    name = module(TOLD)
+    with pool_of(name) as pool:
+        found = sandboxer.sandboxed(pool=pool)(lambda: __import__(name).what()).call()  # not to be imported here
+        assert pool.stats().from_exec == 0
+    *told, is_held, kind = found.value
+    assert told[-3:] == ["before", "first", "last"], "once for the fork whose child is frozen, and once for each that goes on"
+    assert (is_held, kind, "parent" in told) == ("False", "builtin_function_or_method", False)
+    assert b"of the hook" in found.result.stderr
+    assert b"said" in found.result.stderr
+
+
 def test_secret_of_hashes_is_of_an_image_or_of_each_fresh_interpreter(plain: ModuleType) -> None:
     numbers = sandboxer.sandboxed(plain.numbers)
     first, second = numbers()[2], numbers()[2]

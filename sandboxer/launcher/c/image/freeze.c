@@ -67,6 +67,11 @@ static int add_piece(struct work *work, uint64_t from, uint64_t to, uint32_t pro
         work->own[work->own_count++] = piece;
         return 0;
     }
+    struct piece *last = frozen.piece_count ? &frozen.pieces[frozen.piece_count - 1] : NULL;
+    if (last && last->to == from && last->protection == protection) {
+        last->to = to; /* files apart become one: a mapping less for whoever goes on */
+        return 0;
+    }
     if (frozen.piece_count == PIECES) return E2BIG;
     frozen.pieces[frozen.piece_count++] = piece;
     return 0;

@@ -89,7 +89,7 @@ static void go_on(void *argument) {
 
 /* Until Linux 6.3 a process cannot enter another time namespace while it shares memory: EINVAL. time_namespaces(7). */
 static long start_command(struct box *box) {
-    if (!box->has_new_clock) return k_call_in_child(box->spare_stack, SPARE_STACK_BYTES, go_on, box);
+    if (!box->has_new_clock) return k_call_in_child(0, box->spare_stack, SPARE_STACK_BYTES, go_on, box);
     long command = k_fork(0, NULL);
     if (command == 0) go_on(box);
     return command;

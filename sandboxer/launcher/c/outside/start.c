@@ -75,6 +75,11 @@ int op_write_child_maps(struct box *box, struct cursor *c) {
     return write_maps(box->proc_fd, box->child_pid, uid_map, gid_map, setgroups);
 }
 
+static void end_at_once(void *argument) {
+    (void)argument;
+    k_exit(0);
+}
+
 /* Make a user namespace for idmapped mounts. Fields: slot, uid map, gid map. MOUNT_ATTR_IDMAP in mount_setattr(2).
  *
  * The child that brings it ends at once: a zombie still has its namespace, and waits for nobody. */
@@ -84,8 +89,7 @@ int op_make_idmap(struct box *box, struct cursor *c) {
     const char *gid_map = take_text(c);
     if (!taken_all(c)) return EBADMSG;
     char path[PATH_BYTES];
-    long pid = k_fork(K_CLONE_NEWUSER, NULL);
-    if (pid == 0) k_exit(0);
+    long pid = k_call_in_child(K_CLONE_NEWUSER, box->spare_stack, SPARE_STACK_BYTES, end_at_once, NULL);
     if (pid < 0) return (int)-pid;
     int error = write_maps(box->proc_fd, (int)pid, uid_map, gid_map, "");
     int fd = -1;
