@@ -13,7 +13,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import AsyncIterator, Coroutine
-from types import CodeType, ModuleType
+from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _load(module: str, file: str) -> ModuleType:
 
 def describe(error: BaseException, depth: int = 5) -> dict[str, Any]:
     """An exception as data: the names of its classes, its text, where it was, and what led to it."""
-    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    frames = traceback.extract_tb(_beyond_us(error.__traceback__))[-MAX_FRAMES:]
     told: dict[str, Any] = {
         "classes": [f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__],
         "text": _text(error),
@@ -221,6 +221,14 @@ def describe(error: BaseException, depth: int = 5) -> dict[str, Any]:
     if cause is not None and depth:
         told["cause"] = describe(cause, depth - 1)
     return told
+
+
+def _beyond_us(frames: TracebackType | None) -> TracebackType | None:
+    """The traceback from the function on; all of it where it does not come to one."""
+    beyond = frames
+    while beyond is not None and beyond.tb_frame.f_code.co_filename == _beyond_us.__code__.co_filename:
+        beyond = beyond.tb_next
+    return beyond or frames
 
 
 def _text(error: BaseException) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import functools
+import signal
 from typing import Any
 
+from sandboxer.calls.wire.caps import SerializationError
 from sandboxer.errors import Problem
 from sandboxer.model.outcome.ending import KINDS, ExecutionError, ProcessDied
 from sandboxer.model.outcome.escape import MAX_TEXT, escape_text
@@ -33,11 +35,28 @@ class RemoteError(ExecutionError):
         return str(self.args[0])
 
 
+class RemoteSerializationError(RemoteError, SerializationError):
+    """What the function returned or asked cannot cross, says the box. `except SerializationError` is for both ends."""
+
+    def __init__(self, what: str, result: Result) -> None:
+        RemoteError.__init__(self, what, result)
+        self.what, self.path = what, ""
+
+
 def death(result: Result) -> ExecutionError:
     """The error of a box that ended in another way than by answering."""
     kind = KINDS.get(result.reason, ProcessDied)
-    how = result.detail or f"it ended without an answer ({result.reason.value}, status {result.status})"
+    how = result.detail or f"it ended without an answer ({_end_of(result)})"
     return kind(how, result)
+
+
+def _end_of(result: Result) -> str:
+    if result.signal is None:
+        return f"{result.reason.value}, status {result.status}"
+    try:
+        return f"{result.reason.value} by {signal.Signals(result.signal).name}"
+    except ValueError:  # those for real time have no name
+        return f"{result.reason.value} by signal {result.signal}"
 
 
 def remote_error(told: Any, result: Result) -> ExecutionError:
@@ -53,6 +72,8 @@ def remote_error(told: Any, result: Result) -> ExecutionError:
 
 
 def _builtin(name: str) -> type[RemoteError] | None:
+    if name == f"{SerializationError.__module__}:{SerializationError.__qualname__}":
+        return RemoteSerializationError
     module, _, short = name.partition(":")
     found = getattr(builtins, short, None) if module == "builtins" and short.isidentifier() else None
     if not isinstance(found, type) or not issubclass(found, Exception) or found is Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from sandboxer.model.outcome.files import Collected
@@ -221,7 +221,7 @@ class Result:
     core_dumped: bool
     usage: Usage
     timings: Timings
-    report: Report
+    report: Report = field(repr=False)
     digest: str
     detail: str = ""
     stdout: bytes | None = None

@@ -55,6 +55,7 @@ def test_exception_is_the_builtin_one_with_the_place_in_the_box(jobs: Any) -> No
         jobs.refuse("this")
     assert isinstance(caught.value, sandboxer.RemoteError)
     assert "boxed_jobs.py" in caught.value.__notes__[0]
+    assert "<sandboxer" not in caught.value.__notes__[0], "frames of ours tell nobody anything"
     assert caught.value.result.reason is Reason.EXITED
     found = jobs.refuse.call("that")
     assert (found.value, isinstance(found.error, ValueError)) == (None, True)
@@ -72,6 +73,8 @@ def test_end_without_an_answer_is_a_death(jobs: Any) -> None:
         jobs.leave(3)
     with pytest.raises(sandboxer.ProcessDied):
         jobs.leave(0)
+    with pytest.raises(sandboxer.ProcessDied, match="signalled by SIGSEGV"):
+        sandboxer.sandboxed(lambda: os.kill(os.getpid(), 11))()
 
 
 def test_exit_of_the_function_is_an_error_and_not_ours(jobs: Any) -> None:
@@ -85,8 +88,9 @@ def test_answer_that_the_annotation_denies_is_refused(jobs: Any) -> None:
 
 
 def test_answer_that_cannot_cross_says_where(jobs: Any) -> None:
-    with pytest.raises(sandboxer.RemoteError, match=r"\[1\]\['a'\]: a lock cannot cross"):
+    with pytest.raises(sandboxer.SerializationError, match=r"\[1\]\['a'\]: a lock cannot cross") as caught:
         jobs.unsendable()
+    assert isinstance(caught.value, sandboxer.RemoteError)
 
 
 def test_arguments_that_cannot_cross_are_refused_before_anything_runs(jobs: Any) -> None:

@@ -153,6 +153,7 @@ def test_group_of_exceptions_is_an_error_without_a_group() -> None:
     [
         remote_error({"classes": ["builtins:UnicodeDecodeError"], "text": "no", "notes": ["a note"]}, result()),
         remote_error({"classes": ["somewhere:Own"], "text": "no"}, result()),
+        remote_error({"classes": ["sandboxer.calls.wire.caps:SerializationError"], "text": "no"}, result()),
         death(result(Reason.WALL_TIMEOUT, stdout=b"so far")),
         death(result(Reason.SECCOMP_KILL)),
         sandboxer.SerializationError("a lock cannot cross", "[1]"),

@@ -87,7 +87,7 @@ def test_workers_outlive_the_boxes(told: dict[str, Any]) -> None:
 
 
 def test_nobody_unpickles_what_a_box_sent(told: dict[str, Any]) -> None:
-    assert [found["classes"][0] for found in told["forged"]] == ["RemoteError", "SerializationError"]
+    assert [found["classes"][0] for found in told["forged"]] == ["RemoteSerializationError", "SerializationError"]
     assert not Path("/tmp/reduced").exists()
     assert not Path("/tmp/forged").exists()
 
