@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.called import add, same
+from benchmarks.called import add, last, same
 from benchmarks.callers import (
     FLOOR,
     FRESH,
@@ -29,6 +29,7 @@ from benchmarks.callers import (
     Caller,
     hidden_program,
     is_there,
+    open_floor,
     project,
 )
 from benchmarks.timing import Series
@@ -59,7 +60,9 @@ BUDGETS = (
     Budget("same-key, ms", most=0.3),
     Budget("fresh calls per second", least=400.0),
     Budget("numpy adds, ms", most=1.0),
+    Budget("array there, ms", most=50.0),
 )
+ARRAYS = {"there": last, "there and back": same}
 
 
 def measure(callers: Sequence[Caller], rounds: int, *, tell: Callable[[str], None]) -> dict[str, Series]:
@@ -86,55 +89,69 @@ def time_call(call: Add, number: int) -> float:
     return millis
 
 
-def measure_stream(calls: int, threads: int) -> float:
-    """Fresh calls in a second, with so many threads that call one after the other."""
-    with Pool("python") as pool:
-        call = sandboxed(pool=pool)(add)
-        for number in range(2 * threads):
+def measure_stream(calls: int, callers: Sequence[Add]) -> float:
+    """Calls in a second, where each of these calls in a thread of its own, one after the other."""
+    for number in range(2 * len(callers)):
+        time_call(callers[number % len(callers)], number)
+
+    def work(call: Add) -> None:
+        for number in range(calls // len(callers)):
             time_call(call, number)
 
-        def work() -> None:
-            for number in range(calls // threads):
-                time_call(call, number)
-
-        workers = [threading.Thread(target=work) for _ in range(threads)]
-        begin = time.perf_counter()
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        return calls // threads * threads / (time.perf_counter() - begin)
+    threads = [threading.Thread(target=work, args=(call,)) for call in callers]
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return calls // len(callers) * len(callers) / (time.perf_counter() - begin)
 
 
-def measure_array(megabytes: int, rounds: int) -> dict[str, float]:
-    """Milliseconds for an array there and back: ours, and ProcessPoolExecutor's."""
+def measure_streams(calls: int) -> dict[str, dict[int, float]]:
+    """Fresh calls in a second by the number of threads: ours, and the floor's."""
+    found: dict[str, dict[int, float]] = {FRESH: {}, FLOOR: {}}
+    for threads in THREADS:
+        with Pool("python") as pool:
+            found[FRESH][threads] = measure_stream(calls, [sandboxed(pool=pool)(add)] * threads)
+        with ExitStack() as stack:
+            found[FLOOR][threads] = measure_stream(calls, [open_floor(stack) for _ in range(threads)])
+    return found
+
+
+def measure_array(megabytes: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds for an array there, and there and back: ours, and ProcessPoolExecutor's."""
     import concurrent.futures
 
     import numpy
 
     array = numpy.arange(megabytes * 1_000_000 // 8)
-    times: dict[str, list[float]] = {FRESH: [], WARM: []}
+    times: dict[tuple[str, str], list[float]] = {}
     with concurrent.futures.ProcessPoolExecutor(1) as executor, Pool("python") as pool:
-        ways = {FRESH: sandboxed(pool=pool)(same), WARM: lambda given: executor.submit(same, given).result()}
+        callers = {FRESH: sandboxed(pool=pool), WARM: lambda task: lambda given: executor.submit(task, given).result()}
+        ways = {(name, way): made(task) for name, made in callers.items() for way, task in ARRAYS.items()}
         for number in range(rounds + 1):
-            for name, way in ways.items():
+            for key, call in ways.items():
                 begin = time.perf_counter_ns()
-                came = way(array)
-                times[name] += [(time.perf_counter_ns() - begin) / 1e6] if number else []
-                if not numpy.array_equal(came, array):
-                    raise SystemExit("another array came back")
-    return {name: statistics.median(values) for name, values in times.items()}
+                came = call(array)
+                times.setdefault(key, []).extend([(time.perf_counter_ns() - begin) / 1e6] if number else [])
+                if not numpy.array_equal(came, array if key[1] == "there and back" else array[-1]):
+                    raise SystemExit("another array came")
+                del came
+    return {name: {way: statistics.median(times[name, way]) for way in ARRAYS} for name in callers}
 
 
-def judge(fresh: dict[str, Series], warm: dict[str, Series], streams: dict[int, float]) -> list[tuple[Budget, float | None]]:
+def judge(
+    fresh: dict[str, Series], warm: dict[str, Series], streams: dict[str, dict[int, float]], arrays: dict[str, dict[str, float]]
+) -> list[tuple[Budget, float | None]]:
     """Each budget with what was found; None: it was not measured."""
     ours = fresh[FRESH].median
     found: dict[str, float | None] = {
         "fresh, ms": ours,
         "fresh, x floor": ours / fresh[FLOOR].median,
         "same-key, ms": warm[SHARED].median,
-        "fresh calls per second": max(streams.values()),
+        "fresh calls per second": max(streams[FRESH].values()),
         "numpy adds, ms": fresh[NUMPY].median - ours if NUMPY in fresh else None,
+        "array there, ms": arrays[FRESH]["there"] if arrays else None,
     }
     return [(budget, found[budget.name]) for budget in BUDGETS]
 
@@ -174,10 +191,10 @@ def main() -> int:
     with hidden_program(), project():
         fresh = measure(FRESH_CALLERS, given.rounds, tell=tell)
         warm = measure(WARM_CALLERS, 10 * given.rounds, tell=tell)
-        streams = {threads: measure_stream(given.calls, threads) for threads in THREADS}
+        streams = measure_streams(given.calls)
         arrays = measure_array(given.array_mb, max(given.rounds // 10, 1)) if given.array_mb else {}
     print("\r", end="", file=sys.stderr)
-    judged = judge(fresh, warm, streams)
+    judged = judge(fresh, warm, streams, arrays)
     if given.json:
         rows = {name: [row.median, row.percentile(10), row.percentile(90)] for name, row in (fresh | warm).items()}
         budgets = {budget.name: {"found": value, "holds": budget.holds(value)} for budget, value in judged}
@@ -185,8 +202,12 @@ def main() -> int:
     else:
         show_rows("fresh", fresh, FRESH_CALLERS, against=FLOOR)
         show_rows("warm", warm, WARM_CALLERS, against=WARM)
-        print(*(f"{rate:.0f} fresh calls per second with {threads} threads" for threads, rate in streams.items()), sep="\n")
-        print(*(f"{given.array_mb} MB there and back, {name}: {millis:.0f} ms" for name, millis in arrays.items()), sep="\n")
+        for name, rates in streams.items():
+            for threads, rate in rates.items():
+                print(f"{rate:.0f} fresh calls per second with {threads} threads, {name}")
+        for name, ways in arrays.items():
+            for way, millis in ways.items():
+                print(f"{given.array_mb} MB {way}, {name}: {millis:.0f} ms")
         for budget, value in judged:
             verdict = "holds" if budget.holds(value) else "MISSED"
             print(f"budget {budget.name}: {'-' if value is None else format(value, '.2f')} {budget.show()}  {verdict}")

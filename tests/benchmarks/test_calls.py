@@ -54,16 +54,17 @@ def test_floor_answers_each_line() -> None:
 def test_budget_holds_what_was_measured() -> None:
     assert [Budget("a", most=2.0).holds(value) for value in (1.0, 2.0, 2.1, None)] == [True, True, False, False]
     assert [Budget("a", least=2.0).holds(value) for value in (1.9, 2.0, None)] == [False, True, False]
-    assert [budget.show() for budget in BUDGETS] == ["<= 5", "<= 2", "<= 0.3", ">= 400", "<= 1"]
+    assert [budget.show() for budget in BUDGETS] == ["<= 5", "<= 2", "<= 0.3", ">= 400", "<= 1", "<= 50"]
 
 
 def test_medians_are_judged() -> None:
     fresh = {FLOOR: series(2.0), FRESH: series(3.0, 4.0, 50.0), NUMPY: series(4.5)}
-    found = judge(fresh, {SHARED: series(0.2)}, {2: 300.0, 4: 500.0})
-    assert [value for _, value in found] == [4.0, 2.0, 0.2, 500.0, 0.5]
+    streams = {FRESH: {2: 300.0, 4: 500.0}, FLOOR: {2: 900.0}}
+    found = judge(fresh, {SHARED: series(0.2)}, streams, {FRESH: {"there": 40.0, "there and back": 80.0}})
+    assert [value for _, value in found] == [4.0, 2.0, 0.2, 500.0, 0.5, 40.0]
     assert all(budget.holds(value) for budget, value in found)
     del fresh[NUMPY]
-    assert judge(fresh, {SHARED: series(0.2)}, {2: 300.0})[-1][1] is None
+    assert [value for _, value in judge(fresh, {SHARED: series(0.2)}, streams, {})[-2:]] == [None, None]
 
 
 def test_first_round_does_not_count_and_values_are_looked_at() -> None:
@@ -105,5 +106,6 @@ def test_small_run_has_a_row_for_each() -> None:
     installed = [caller.name for caller in (*FRESH_CALLERS, *WARM_CALLERS) if is_there(caller)]
     assert sorted(found["ms"]) == sorted(installed)
     assert all(millis > 0 for row in found["ms"].values() for millis in row)
-    assert (len(found["per second"]), len(found["array ms"])) == (2, 2)
+    assert {name: len(row) for name, row in found["per second"].items()} == {FRESH: 2, FLOOR: 2}
+    assert [list(row) for row in found["array ms"].values()] == [["there", "there and back"]] * 2
     assert done.returncode == (not all(budget["holds"] for budget in found["budgets"].values()))
