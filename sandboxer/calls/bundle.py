@@ -9,7 +9,7 @@ import os
 from types import CodeType
 
 NAMES = (
-    "sandboxer.errors", "sandboxer.calls.child", "sandboxer.calls.channel", "sandboxer.calls.asking",
+    "sandboxer.errors", "sandboxer.calls.child", "sandboxer.calls.serving", "sandboxer.calls.channel", "sandboxer.calls.asking",
     "sandboxer.calls.frozen", "sandboxer.calls.wire.block", "sandboxer.calls.wire.caps",
     "sandboxer.calls.wire.kinds", "sandboxer.calls.wire.encode", "sandboxer.calls.wire.frame",
     "sandboxer.kernel.buffers.passing", "sandboxer.kernel.buffers.sealed",

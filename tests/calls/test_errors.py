@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import sandboxer
 from sandboxer.calls import errors
-from sandboxer.calls.child import describe
 from sandboxer.calls.errors import MAX_DEPTH, RemoteError, death, remote_error
+from sandboxer.calls.serving import describe
 from sandboxer.errors import Problem
 from sandboxer.model.outcome.escape import UNSAFE
 from sandboxer.model.report import Report

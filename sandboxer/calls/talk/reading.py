@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandboxer.calls.child import MAIN
+from sandboxer.calls.serving import MAIN
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.declared import check, find_classes
 from sandboxer.calls.wire.decode import decode

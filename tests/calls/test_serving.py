@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sandboxer.calls.channel import Channel, Gone
-from sandboxer.calls.child import serve
 from sandboxer.calls.request import pack_call
+from sandboxer.calls.serving import serve
 from sandboxer.calls.wire.block import READY, pack_block
 from sandboxer.calls.wire.caps import Caps
 from sandboxer.calls.wire.decode import decode
