@@ -50,7 +50,7 @@ FORBIDDEN_OUTSIDE = {
     "yaml": ("sandboxer/model/node.py",),
     "cerberus": ("sandboxer/compile/", "sandboxer/controls/"),
     "subprocess": (),
-    "pickle": tuple(f"sandboxer/calls/{name}.py" for name in ("request", "talk/items", "talk/host", "child", "channel")),
+    "pickle": tuple(f"sandboxer/calls/{name}.py" for name in ("request", "talk/items", "talk/host", "serving", "channel")),
     "marshal": ("sandboxer/calls/bundle.py",),
 }
 

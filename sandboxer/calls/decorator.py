@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from sandboxer.calls.boxes.pool import Pool, shared_pool
 from sandboxer.calls.boxes.stocking import Fresh, Reuse, Stocking
@@ -25,7 +27,9 @@ from sandboxer.calls.wire.declared import hints_of, parts_of_generator
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Sandboxed(Generic[P, R]):
@@ -42,6 +46,20 @@ class Sandboxed(Generic[P, R]):
         self._is_async = inspect.iscoroutinefunction(function)
         self._generator = _generator_of(function)
         self._terms = terms
+        self._bound: tuple[Any, ...] = ()
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Sandboxed[P, R]: ...
+    @overload
+    def __get__(self: Sandboxed[Concatenate[T, Q], R], instance: T, owner: type | None = None) -> Sandboxed[Q, R]: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Sandboxed[Any, R]:
+        """A method: the object goes into the box as the first argument does, and what is done to it there stays there."""
+        if instance is None:
+            return self
+        bound: Sandboxed[Any, R] = copy.copy(self)
+        bound._bound = (instance,)
+        bound.local = MethodType(self.local, instance)
+        return bound
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
         """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class.
@@ -91,15 +109,20 @@ class Sandboxed(Generic[P, R]):
 
     def keyed(self, key: Hashable) -> Sandboxed[P, R]:
         """The same function, whose calls may share a box with those of this key where its pool shares them; None: with none."""
-        return Sandboxed(self.local, replace(self._terms, key=key))
+        keyed = copy.copy(self)
+        keyed._terms = replace(self._terms, key=key)
+        return keyed
 
     def _open(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Stream[Any]:
         """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
         terms = self._terms
         window = (terms.window.items, terms.window.content_bytes)
         most = terms.pool.most_passed_bytes()
-        packed = pack_call(self.local, arguments, keywords, host=terms.names, window=window, most_passed_bytes=most)
-        item, returned = parts_of_generator(hints_of(self.local).get("return", Any))
+        function = self._function
+        packed = pack_call(
+            function, (*self._bound, *arguments), keywords, host=terms.names, window=window, most_passed_bytes=most
+        )
+        item, returned = parts_of_generator(hints_of(function).get("return", Any))
         start = functools.partial(run_call, packed, returned, terms=terms)
         return Stream(start, functools.partial(read_value, annotation=item, caps=terms.caps), terms.window)
 
@@ -109,7 +132,12 @@ class Sandboxed(Generic[P, R]):
     def _start(self, arguments: tuple[Any, ...], keywords: dict[str, Any], stop_fd: int = -1) -> Call[R]:
         if self._generator is not None:
             raise TypeError(f"{self.local.__qualname__} yields: call it and iterate; it has no value")
-        return make_call(self.local, arguments, keywords, terms=self._terms, stop_fd=stop_fd)
+        return make_call(self._function, (*self._bound, *arguments), keywords, terms=self._terms, stop_fd=stop_fd)
+
+    @property
+    def _function(self) -> Callable[..., Any]:
+        """What goes into the box, by its name: the function without the object that it is bound to."""
+        return self.local.__func__ if self._bound else self.local  # type: ignore[attr-defined]  # a MethodType then
 
 
 def _generator_of(function: Callable[..., Any]) -> type[BoxedGenerator[Any, Any]] | type[BoxedAsyncGenerator[Any]] | None:

@@ -1,0 +1,65 @@
+"""Methods: the object goes into the box with its arguments, and stays as it is outside."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+METHODS = '''
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandboxer import sandboxed
+
+
+@dataclass
+class Account:
+    balance: int
+
+    @sandboxed
+    def after(self, more: int) -> int:
+        """What it would have."""
+        self.balance += more
+        return self.balance
+
+    @sandboxed
+    def steps(self, count: int) -> Iterator[int]:
+        yield from range(self.balance, self.balance + count)
+
+    @staticmethod
+    @sandboxed
+    def twice(number: int) -> int:
+        return 2 * number
+'''
+
+
+@pytest.fixture
+def account(in_project: Path) -> Iterator[Any]:
+    file = in_project / "boxed_methods.py"
+    file.write_text(METHODS)
+    importlib.invalidate_caches()
+    yield importlib.import_module("boxed_methods").Account(10)
+    file.unlink()
+
+
+def test_method_is_called_with_its_object_which_stays_as_it_is(account: Any) -> None:
+    assert [account.after(5), account.after(more=7), type(account).after(account, 1)] == [15, 17, 11]
+    assert account.balance == 10
+    assert account.after.local(5) == 15
+    assert account.balance == 15, "that was no box"
+    assert account.after.__doc__ == "What it would have."
+
+
+def test_method_has_all_that_a_function_has(account: Any) -> None:
+    assert account.after.call(1).value == 11
+    assert account.after.submit(2).result() == 12
+    assert list(account.after.map([1, 2, 3])) == [11, 12, 13]
+    assert asyncio.run(account.after.aio(4)) == 14
+    assert account.after.keyed("a")(5) == 15
+    assert list(account.steps(3)) == [10, 11, 12]
+    assert account.twice(4) == type(account).twice(4) == 8
