@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -15,25 +15,11 @@ import sandboxer
 from sandboxer import Ended, Reason, Stdout, aio
 from sandboxer.kernel.boxes.living import COMM
 from sandboxer.kernel.proc import find_text
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 from tests.live.needs import needs
+from tests.run.live.conftest import project  # noqa: F401  # a fixture, of every test
 
 BACKENDS = ["asyncio", "trio"]
 Body = Callable[[], Awaitable[None]]
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project and a cache of its own, and nothing that is left of a box."""
-    (tmp_path / "home").mkdir(0o700)
-    place = tmp_path / "project"
-    place.mkdir()
-    monkeypatch.setitem(os.environ, "HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(place)
-    adopt_orphans()
-    before = read_traces([place])
-    yield place
-    assert wait_until_gone(before, [place]) == []
 
 
 @pytest.fixture(params=BACKENDS)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sandboxer.model.host import IdRange
 
 ID_LIMIT = 2**32 - 1  # the last id stands for "no change" in setresuid(2)
-NAMESPACE_NAMES = {
-    "mnt": "mount",
+NAMESPACE_FILES = {
+    "mount": "mnt",
     "pid": "pid",
     "net": "net",
     "ipc": "ipc",
@@ -20,6 +20,8 @@ NAMESPACE_NAMES = {
     "cgroup": "cgroup",
     "time": "time",
 }
+"""The names of namespaces below /proc/PID/ns. namespaces(7)."""
+NAMESPACE_NAMES = {file: kind for kind, file in NAMESPACE_FILES.items()}
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -157,19 +159,6 @@ def parse_subids(text: str, user: str, user_id: int) -> tuple[IdRange, ...]:
         if start and count and start + count <= ID_LIMIT:
             ranges.append(IdRange(start, count))
     return tuple(ranges)
-
-
-NAMESPACE_FILES = {
-    "mount": "mnt",
-    "pid": "pid",
-    "net": "net",
-    "ipc": "ipc",
-    "uts": "uts",
-    "user": "user",
-    "cgroup": "cgroup",
-    "time": "time",
-}
-"""The names of namespaces below /proc/PID/ns. namespaces(7)."""
 
 
 def own_namespace(kind: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 from errno import EINVAL, ENODATA, EPERM
-from fcntl import F_ADD_SEALS, F_GET_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
+from fcntl import F_ADD_SEALS, F_GET_SEALS, F_SEAL_GROW, fcntl
+
+from sandboxer.kernel.buffers.sealed import BLOCK_BYTES, SEALS
 
 F_SEAL_EXEC = 0x20  # include/uapi/linux/fcntl.h, since Linux 6.3: nobody takes the right to execute it away
 MFD_EXEC = 0x10  # include/uapi/linux/memfd.h, since Linux 6.3
-BLOCK_BYTES = 512
 
 
 class ImageFile:
@@ -36,13 +37,12 @@ class ImageFile:
         """
         if fcntl(self.fd, F_GET_SEALS) != F_SEAL_GROW:
             raise OSError(EPERM, os.strerror(EPERM))
-        seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
         try:
-            fcntl(self.fd, F_ADD_SEALS, seals | F_SEAL_EXEC)
+            fcntl(self.fd, F_ADD_SEALS, SEALS | F_SEAL_EXEC)
         except OSError as error:
             if error.errno != EINVAL:
                 raise
-            fcntl(self.fd, F_ADD_SEALS, seals)
+            fcntl(self.fd, F_ADD_SEALS, SEALS)
         # The kernel executes nothing that is open for writing.
         readable = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
         self.close()

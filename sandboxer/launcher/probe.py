@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from sandboxer.launcher.spawn import seal_memfd
+from sandboxer.kernel.buffers.sealed import seal_memfd
 
 MFD_EXEC = 0x10
 """Since Linux 6.3 a memfd says whether it may be executed; before that all may. Source: include/uapi/linux/memfd.h."""

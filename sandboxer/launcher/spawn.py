@@ -32,16 +32,16 @@ def launcher_path() -> str:
 
 
 def make_sealed(plan: bytes) -> int:
-    """A memfd that holds the plan and that nobody can change any more, the launcher least of all. memfd_create(2)."""
-    return seal_memfd(os.memfd_create("sandboxer-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), plan)
+    """A memfd that holds the plan and that nobody can change any more, the launcher least of all. memfd_create(2).
 
-
-def seal_memfd(descriptor: int, content: bytes) -> int:
-    """Fill a memfd and seal it; the descriptor again, which is closed if that fails. Raises: OSError."""
+    Everything else is sealed by `kernel/buffers/sealed.py`: to import that, a warm start would take a fortieth longer.
+    Raises: OSError.
+    """
     from fcntl import fcntl
 
+    descriptor = os.memfd_create("sandboxer-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        left = memoryview(content)
+        left = memoryview(plan)
         while left:
             left = left[os.write(descriptor, left) :]
         fcntl(descriptor, F_ADD_SEALS, ALL_SEALS)

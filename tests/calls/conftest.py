@@ -18,7 +18,8 @@ from sandboxer.calls.boxes.pool import clear_pools
 from tests.live.conftest import caller, installation, open_directory, ordinary  # noqa: F401  # fixtures
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
-JOBS = Path(__file__).with_name("jobs.py")
+JOBS = Path(__file__).with_name("jobs")
+JOBS_PACKAGE = "boxed_jobs"
 POOL_JOBS = Path(__file__).with_name("pool_jobs.py")
 
 
@@ -29,12 +30,17 @@ def reap_adopted() -> None:
             continue
 
 
+def copy_jobs(project: Path) -> None:
+    """Put the functions into a project, where they are the package `boxed_jobs`."""
+    shutil.copytree(JOBS, project / JOBS_PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 @pytest.fixture(scope="session")
 def project(open_directory: Path) -> Path:  # noqa: F811
-    """A directory with the functions, as the module `boxed_jobs`."""
+    """A directory with the functions: the package `boxed_jobs`, and the module `pool_jobs`."""
     place = open_directory / "calls"
     place.mkdir()
-    shutil.copy(JOBS, place / "boxed_jobs.py")
+    copy_jobs(place)
     shutil.copy(POOL_JOBS, place / "pool_jobs.py")
     return place
 
@@ -62,14 +68,39 @@ def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
             thread.join(30)  # it waits for its launcher, which we would reap below
     clear_pools()
     reap_adopted()
-    shutil.rmtree(project / "__pycache__", ignore_errors=True)
+    for place in (project, project / JOBS_PACKAGE):
+        shutil.rmtree(place / "__pycache__", ignore_errors=True)
     assert wait_until_gone(before, [project]) == []
 
 
 @pytest.fixture
 def jobs(in_project: Path) -> ModuleType:
-    """The functions, each a sandboxed one."""
-    return importlib.import_module("boxed_jobs")
+    """Functions as they come, each a sandboxed one."""
+    return importlib.import_module("boxed_jobs.honest")
+
+
+@pytest.fixture
+def hostile(in_project: Path) -> ModuleType:
+    """An attacker's functions, each a sandboxed one."""
+    return importlib.import_module("boxed_jobs.hostile")
+
+
+@pytest.fixture
+def yielding(in_project: Path) -> ModuleType:
+    """Generators, each a sandboxed one."""
+    return importlib.import_module("boxed_jobs.yielding")
+
+
+@pytest.fixture
+def asking(in_project: Path) -> ModuleType:
+    """Host functions, and sandboxed ones that ask for them."""
+    return importlib.import_module("boxed_jobs.asking")
+
+
+@pytest.fixture
+def passing(in_project: Path) -> ModuleType:
+    """Functions with large contents, and a sandboxed one that passes what it should not."""
+    return importlib.import_module("boxed_jobs.passing")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_value_comes_back_and_what_was_printed_is_in_the_result(jobs: Any) -> No
 def test_function_itself_is_there_without_a_box(jobs: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert jobs.add.local(1, 2) == 3
     assert capsys.readouterr().out == "adding\n"
-    assert (jobs.add.__name__, jobs.add.__module__, jobs.add.__wrapped__) == ("add", "boxed_jobs", jobs.add.local)
+    assert (jobs.add.__name__, jobs.add.__module__, jobs.add.__wrapped__) == ("add", "boxed_jobs.honest", jobs.add.local)
 
 
 def test_class_of_the_annotation_crosses_both_ways(jobs: Any) -> None:
@@ -54,7 +54,7 @@ def test_exception_is_the_builtin_one_with_the_place_in_the_box(jobs: Any) -> No
     with pytest.raises(ValueError, match="ValueError: this") as caught:
         jobs.refuse("this")
     assert isinstance(caught.value, sandboxer.RemoteError)
-    assert "boxed_jobs.py" in caught.value.__notes__[0]
+    assert "boxed_jobs/honest.py" in caught.value.__notes__[0]
     assert "<sandboxer" not in caught.value.__notes__[0], "frames of ours tell nobody anything"
     assert caught.value.result.reason is Reason.EXITED
     found = jobs.refuse.call("that")
@@ -143,55 +143,55 @@ def test_profile_that_is_wrong_is_an_error_of_its_own(jobs: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["garbage", "endless", "two_answers"])
-def test_answer_that_is_none_is_refused(jobs: Any, name: str) -> None:
+def test_answer_that_is_none_is_refused(hostile: Any, name: str) -> None:
     with pytest.raises(sandboxer.SerializationError):
-        getattr(jobs, name)()
+        getattr(hostile, name)()
 
 
-def test_answer_that_stops_half_way_is_a_death(jobs: Any) -> None:
+def test_answer_that_stops_half_way_is_a_death(hostile: Any) -> None:
     with pytest.raises(sandboxer.ProcessDied):
-        jobs.slow_drip()
+        hostile.slow_drip()
 
 
 @pytest.mark.parametrize(("name", "error"), [("forged_code", "SerializationError"), ("reduces", "RemoteError")])
-def test_answer_that_names_code_runs_none(jobs: Any, name: str, error: str) -> None:
+def test_answer_that_names_code_runs_none(hostile: Any, name: str, error: str) -> None:
     with pytest.raises(getattr(sandboxer, error)):
-        getattr(jobs, name)()
+        getattr(hostile, name)()
     assert not Path("/tmp/forged").exists()
     assert not Path("/tmp/reduced").exists()
 
 
-def test_function_that_closes_the_wire_is_a_death(jobs: Any) -> None:
+def test_function_that_closes_the_wire_is_a_death(hostile: Any) -> None:
     with pytest.raises(sandboxer.ProcessDied):
-        jobs.closes_everything()
+        hostile.closes_everything()
 
 
 @pytest.mark.parametrize(("name", "value"), [("never_ending_thread", 7), ("grandchildren", 8), ("signals_the_parent", 1)])
-def test_what_would_stay_ends_with_the_call(jobs: Any, name: str, value: int) -> None:
-    assert getattr(jobs, name)() == value
+def test_what_would_stay_ends_with_the_call(hostile: Any, name: str, value: int) -> None:
+    assert getattr(hostile, name)() == value
 
 
-def test_interpreter_that_was_patched_gives_an_answer_or_a_typed_error(jobs: Any) -> None:
-    found = jobs.patches.call()
+def test_interpreter_that_was_patched_gives_an_answer_or_a_typed_error(hostile: Any) -> None:
+    found = hostile.patches.call()
     assert type(found.value) is int or isinstance(found.error, sandboxer.SandboxerError)
 
 
-def test_output_without_an_end_ends_the_box(jobs: Any) -> None:
+def test_output_without_an_end_ends_the_box(hostile: Any) -> None:
     with pytest.raises(sandboxer.OutputLimit) as caught:
-        jobs.shouts()
+        hostile.shouts()
     assert len(caught.value.result.stdout or b"") == 10_000
 
 
-def test_network_is_not_there(jobs: Any) -> None:
-    assert jobs.calls_out() in ("PermissionError", "OSError", "ConnectionRefusedError")
+def test_network_is_not_there(hostile: Any) -> None:
+    assert hostile.calls_out() in ("PermissionError", "OSError", "ConnectionRefusedError")
 
 
-def test_descriptors_of_the_caller_do_not_grow(jobs: Any) -> None:
+def test_descriptors_of_the_caller_do_not_grow(jobs: Any, hostile: Any) -> None:
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         jobs.add(1)
-        jobs.garbage.call()
+        hostile.garbage.call()
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 

@@ -56,11 +56,11 @@ def mappings() -> int:
     return Path("/proc/self/maps").read_text().count("sandboxer-buffer")
 
 
-def test_array_goes_there_and_back(jobs: Any, boxed: Box, request: pytest.FixtureRequest) -> None:
+def test_array_goes_there_and_back(passing: Any, boxed: Box, request: pytest.FixtureRequest) -> None:
     values = numpy.arange(100_000, dtype="f8").reshape(400, 250)
     clear_pools()
     before, opened = mappings(), len(os.listdir("/proc/self/fd"))
-    found = boxed(jobs.scaled)(values, 2.0)
+    found = boxed(passing.scaled)(values, 2.0)
     assert numpy.array_equal(found, values * 2)
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == opened
@@ -70,17 +70,17 @@ def test_array_goes_there_and_back(jobs: Any, boxed: Box, request: pytest.Fixtur
     assert mappings() == before
 
 
-def test_array_of_the_caller_is_not_changed_by_the_function(jobs: Any, boxed: Box) -> None:
+def test_array_of_the_caller_is_not_changed_by_the_function(passing: Any, boxed: Box) -> None:
     values = numpy.ones(100_000)
-    assert boxed(jobs.changed)(values) == (100_006.0, True)
+    assert boxed(passing.changed)(values) == (100_006.0, True)
     assert values.sum() == 100_000
 
 
-def test_array_that_nobody_may_write_is_one_in_the_box(jobs: Any, boxed: Box) -> None:
+def test_array_that_nobody_may_write_is_one_in_the_box(passing: Any, boxed: Box) -> None:
     values = numpy.ones(100_000)
     values.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        boxed(jobs.changed)(values)
+        boxed(passing.changed)(values)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_array_that_nobody_may_write_is_one_in_the_box(jobs: Any, boxed: Box) ->
     [numpy.arange(100_000)[::3], numpy.asfortranarray(numpy.ones((300, 400))), numpy.ones((0, 5)), numpy.ones(3)],
     ids=["in pieces", "in columns", "nothing", "little"],
 )
-def test_arrays_of_every_layout_come_as_they_are(jobs: Any, boxed: Box, values: Any) -> None:
-    assert numpy.array_equal(boxed(jobs.scaled)(values, 1), values)
+def test_arrays_of_every_layout_come_as_they_are(passing: Any, boxed: Box, values: Any) -> None:
+    assert numpy.array_equal(boxed(passing.scaled)(values, 1), values)
 
 
 def test_many_arrays_go_by_themselves_and_the_rest_over_the_wire(jobs: Any, boxed: Box) -> None:
@@ -98,18 +98,18 @@ def test_many_arrays_go_by_themselves_and_the_rest_over_the_wire(jobs: Any, boxe
     assert all(numpy.array_equal(one, other) for one, other in zip(found, values, strict=True))
 
 
-def test_items_of_a_generator_are_passed(jobs: Any, boxed: Box) -> None:
+def test_items_of_a_generator_are_passed(passing: Any, boxed: Box) -> None:
     sizes = [10, 10_000, 1_000_000, 20_000] * 5
-    assert [len(one) for one in boxed(jobs.ramps)(sizes)] == sizes
+    assert [len(one) for one in boxed(passing.ramps)(sizes)] == sizes
 
 
-def test_host_function_is_given_what_was_passed(jobs: Any, boxed: Box) -> None:
-    asks = boxed(jobs.pass_on, host={"double": lambda values: values * 2})
+def test_host_function_is_given_what_was_passed(passing: Any, boxed: Box) -> None:
+    asks = boxed(passing.pass_on, host={"double": lambda values: values * 2})
     assert numpy.array_equal(asks("double", numpy.ones(50_000)), numpy.full(50_000, 2.0))
 
 
-def test_box_that_is_shared_passes_in_each_call(jobs: Any, boxed: Box) -> None:
-    scaled = boxed(jobs.scaled, reuse="same-key")
+def test_box_that_is_shared_passes_in_each_call(passing: Any, boxed: Box) -> None:
+    scaled = boxed(passing.scaled, reuse="same-key")
     for size in (100, 100_000, 10, 200_000):
         assert numpy.array_equal(scaled(numpy.ones(size), 2.0), numpy.full(size, 2.0))
 
@@ -119,20 +119,20 @@ def test_long_bytes_and_texts_are_whole(jobs: Any, boxed: Box) -> None:
     assert boxed(jobs.whole.local)(values) == values
 
 
-def test_function_that_is_never_begun_keeps_nothing(jobs: Any, boxed: Box) -> None:
+def test_function_that_is_never_begun_keeps_nothing(passing: Any, boxed: Box) -> None:
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
-    found = boxed(jobs.ramps)(numpy.ones(100_000))
+    found = boxed(passing.ramps)(numpy.ones(100_000))
     del found
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_arguments_that_cannot_cross_keep_nothing(jobs: Any, boxed: Box) -> None:
+def test_arguments_that_cannot_cross_keep_nothing(passing: Any, boxed: Box) -> None:
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(sandboxer.SerializationError, match="cannot cross"):
-        boxed(jobs.scaled)(numpy.ones(100_000), lambda: 0)
+        boxed(passing.scaled)(numpy.ones(100_000), lambda: 0)
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -167,8 +167,8 @@ def test_strict_box_passes_memory(jobs: Any) -> None:
 # ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_memory_that_is_as_it_should_be_is_taken(jobs: Any) -> None:
-    assert jobs.passes("as it should be") == [b"x" * 100_000] * 2
+def test_memory_that_is_as_it_should_be_is_taken(passing: Any) -> None:
+    assert passing.passes("as it should be") == [b"x" * 100_000] * 2
 
 
 @pytest.mark.parametrize(
@@ -190,31 +190,31 @@ def test_memory_that_is_as_it_should_be_is_taken(jobs: Any) -> None:
         ("too large", "larger than it may be"),
     ],
 )
-def test_descriptor_that_is_none_of_these_is_refused_and_closed(jobs: Any, kind: str, why: str) -> None:
+def test_descriptor_that_is_none_of_these_is_refused_and_closed(passing: Any, kind: str, why: str) -> None:
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(sandboxer.SerializationError, match=why):
-        jobs.passes(kind)
+        passing.passes(kind)
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_descriptor_where_none_is_expected_is_refused_and_closed(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptor_where_none_is_expected_is_refused_and_closed(passing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel refuses it, or we do."""
     monkeypatch.setattr(Pool, "most_passed_bytes", lambda pool: 0)
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
-    found = jobs.passes.call("as it should be")
+    found = passing.passes.call("as it should be")
     assert isinstance(found.error, PermissionError | sandboxer.SerializationError)
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_box_that_speaks_between_calls_is_not_used_again(jobs: Any) -> None:
+def test_box_that_speaks_between_calls_is_not_used_again(passing: Any) -> None:
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
     with Pool(stocking=Stocking(reuse="same-key")) as pool:
-        speaks = sandboxer.sandboxed(pool=pool)(jobs.speaks_later)
+        speaks = sandboxer.sandboxed(pool=pool)(passing.speaks_later)
         for _ in range(2):
             assert speaks(1) == 1
             wait_until(lambda: bool(select.select([shared_box(pool).socket], [], [], 0)[0]))

@@ -13,8 +13,8 @@ from sandboxer.controls.process import find_roster
 from sandboxer.launcher.record import Outcome
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Op, Text
+from tests.launcher.groups import groups, make, nothing_left, tree, v1
 from tests.launcher.plans import Ended, launch, plan, shell
-from tests.launcher.test_c_group import groups, make, nothing_left, tree, v1
 from tests.launcher.test_c_init import eventually, is_gone
 from tests.launcher.test_c_monitor import clock, supervised
 from tests.live.needs import needs, this_host

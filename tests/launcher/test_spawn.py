@@ -34,6 +34,7 @@ from sandboxer.model.op import (
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.report import Report
 from sandboxer.model.stage import Stage
+from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
 CLONE_NEWPID = 0x20000000
 CLONE_NEWUSER = 0x10000000
@@ -53,6 +54,15 @@ def plan_of(script: str, *, kept: tuple[int, ...] = (), argv: tuple[bytes, ...] 
 
 def finish(launch: Launch) -> dict[str, int]:
     return read_record(launch.wait()[0])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """What outlives a launcher that a test killed comes to us, where others would count it."""
+    adopt_orphans()
+    before = read_traces()
+    yield
+    assert wait_until_gone(before) == []
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from sandboxer.abi import bpf
 from sandboxer.abi.capabilities import Capability
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.controls.parse import did_you_mean, fail, integer, kind_of, text
+from sandboxer.controls.parse import did_you_mean, each, fail, integer, kind_of, text
 from sandboxer.controls.seccomp.conditions import parse_conditions
 from sandboxer.controls.seccomp.rules import ALWAYS, ARCHITECTURES, CALLS, NO_ANSWER, Answer, Count, Group, Rule, When
 from sandboxer.errors import Problem, ProfileError
@@ -203,16 +204,7 @@ def _parse_capability(node: Node) -> int:
 def _parse_rules(node: Node, *, is_grant: bool) -> tuple[Said, ...]:
     if not isinstance(node, Sequence):
         fail(node, f"expected a list of rules, found {kind_of(node)}")
-    said: list[Said] = []
-    problems: list[Problem] = []
-    for item in node.items:
-        try:
-            said.append(Said(parse_rule(item, is_grant=is_grant), item.place))
-        except ProfileError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ProfileError(problems)
-    return tuple(said)
+    return each(partial(parse_rule, is_grant=is_grant))(node)
 
 
 def parse_grants(node: Node) -> tuple[Said, ...]:

@@ -17,7 +17,11 @@ BLOCK_BYTES = 512  # of st_blocks, whatever the file system's are
 
 def make_sealed(content: Any) -> int:
     """A descriptor of memory with this content, sealed; whoever gets it closes it. Raises: OSError, also for want of memory."""
-    descriptor = os.memfd_create("sandboxer-buffer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    return seal_memfd(os.memfd_create("sandboxer-buffer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), content)
+
+
+def seal_memfd(descriptor: int, content: Any) -> int:
+    """Fill a memfd that has nothing yet, and seal it; the descriptor again, which is closed if that fails. Raises: OSError."""
     try:
         left = memoryview(content).cast("B")
         while left:

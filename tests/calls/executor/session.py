@@ -31,7 +31,8 @@ def come_to(client: Client, function: Callable[..., Any], *arguments: Any) -> An
 
 
 def run_tasks(client: Client, secret: str) -> dict[str, Any]:
-    import boxed_jobs as jobs
+    from boxed_jobs import honest as jobs
+    from boxed_jobs import hostile
 
     def has_module() -> bool:
         return "boxed_jobs" in sys.modules
@@ -43,11 +44,11 @@ def run_tasks(client: Client, secret: str) -> dict[str, Any]:
         "by value": come_to(client, box_task(lambda value: factor * value), 6),
         "mapped": client.gather(client.map(box_task(jobs.add.local), range(20), [1] * 20)),
         "secret": come_to(client, box_task(jobs.read.local), secret),
-        "calls out": come_to(client, box_task(jobs.calls_out.local)),
+        "calls out": come_to(client, box_task(hostile.calls_out.local)),
         "killed": come_to(client, box_task(jobs.leave.local), 3),
         "hung": come_to(client, box_task(jobs.after.local, timeout="1s"), 1000.0, 1),
-        "garbage": come_to(client, box_task(jobs.garbage.local)),
-        "forged": [come_to(client, box_task(one)) for one in (jobs.reduces.local, jobs.forged_code.local)],
+        "garbage": come_to(client, box_task(hostile.garbage.local)),
+        "forged": [come_to(client, box_task(one)) for one in (hostile.reduces.local, hostile.forged_code.local)],
         "raised": come_to(client, box_task(jobs.refuse.local), "this"),
         "after all that": come_to(client, box_task(jobs.add.local), 3, 4),
         "workers after all that": sorted(client.run(os.getpid).values()),

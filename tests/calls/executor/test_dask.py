@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.calls.conftest import copy_jobs
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ def told(open_directory: Path) -> dict[str, Any]:
     """What the session told. Nothing of its cluster and boxes is left."""
     project = open_directory / "cluster"
     project.mkdir()
-    shutil.copy(HERE.with_name("jobs.py"), project / "boxed_jobs.py")
+    copy_jobs(project)
     session = shutil.copy(HERE / "session.py", project)
     secret = open_directory / "cluster-secret"
     secret.write_text("hush")

@@ -73,15 +73,19 @@ def test_error_of_the_function_is_the_futures_exception(executor: SandboxExecuto
         future.result()
 
 
-def test_box_that_dies_is_an_error_of_its_call_alone(executor: SandboxExecutor, jobs: Any) -> None:
-    futures = [executor.submit(jobs.leave.local, 3), executor.submit(jobs.add.local, 1, 2), executor.submit(jobs.garbage.local)]
+def test_box_that_dies_is_an_error_of_its_call_alone(executor: SandboxExecutor, jobs: Any, hostile: Any) -> None:
+    futures = [
+        executor.submit(jobs.leave.local, 3),
+        executor.submit(jobs.add.local, 1, 2),
+        executor.submit(hostile.garbage.local),
+    ]
     assert isinstance(futures[0].exception(60), sandboxer.ProcessDied)
     assert futures[1].result(60) == 3
     assert isinstance(futures[2].exception(60), sandboxer.SerializationError)
 
 
-def test_answer_is_never_unpickled(executor: SandboxExecutor, jobs: Any) -> None:
-    for function in (jobs.reduces.local, jobs.forged_code.local):
+def test_answer_is_never_unpickled(executor: SandboxExecutor, hostile: Any) -> None:
+    for function in (hostile.reduces.local, hostile.forged_code.local):
         assert isinstance(executor.submit(function).exception(60), sandboxer.RemoteError | sandboxer.SerializationError)
     assert not os.path.exists("/tmp/reduced")
     assert not os.path.exists("/tmp/forged")
@@ -111,9 +115,9 @@ def test_no_more_boxes_run_than_there_are_workers(executor: SandboxExecutor, job
         assert future.cancel()
 
 
-def test_host_functions_are_the_executors(jobs: Any) -> None:
-    with SandboxExecutor(host=jobs.FUNCTIONS) as executor:
-        assert executor.submit(jobs.asks_twice.local, 1).result(60) == jobs.Point(8, 0)
+def test_host_functions_are_the_executors(jobs: Any, asking: Any) -> None:
+    with SandboxExecutor(host=asking.FUNCTIONS) as executor:
+        assert executor.submit(asking.asks_twice.local, 1).result(60) == jobs.Point(8, 0)
 
 
 def test_calls_may_share_a_box_where_that_is_said(jobs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import threading
 from typing import Any
 
 import pytest
@@ -58,4 +59,4 @@ def test_what_is_no_task_is_refused(jobs: Any) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'tiemout'"):
         box_task(jobs.add.local, tiemout="1s")
     with pytest.raises(sandboxer.SerializationError, match="cannot cross"):
-        box_task(jobs.threading.Lock().acquire)
+        box_task(threading.Lock().acquire)

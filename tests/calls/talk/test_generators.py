@@ -37,8 +37,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_items_come_one_by_one_and_the_value_at_the_end(jobs: Any) -> None:
-    found = jobs.count(50)
+def test_items_come_one_by_one_and_the_value_at_the_end(yielding: Any) -> None:
+    found = yielding.count(50)
     assert [next(found) for _ in range(50)] == list(range(50))
     with pytest.raises(StopIteration) as end:
         next(found)
@@ -47,24 +47,24 @@ def test_items_come_one_by_one_and_the_value_at_the_end(jobs: Any) -> None:
     assert next(found, "over") == "over"
 
 
-def test_generator_of_nothing_is_empty(jobs: Any) -> None:
-    assert list(jobs.count(0)) == []
+def test_generator_of_nothing_is_empty(yielding: Any) -> None:
+    assert list(yielding.count(0)) == []
 
 
-def test_class_of_the_annotation_is_that_of_an_item(jobs: Any) -> None:
-    assert list(jobs.points()) == [jobs.Point(1, 2), jobs.Point(3, 4)]
+def test_class_of_the_annotation_is_that_of_an_item(jobs: Any, yielding: Any) -> None:
+    assert list(yielding.points()) == [jobs.Point(1, 2), jobs.Point(3, 4)]
 
 
-def test_nothing_runs_before_the_first_item_is_wanted(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note))
+def test_nothing_runs_before_the_first_item_is_wanted(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note))
     found.close()
     assert (made(note), list(found)) == (0, [])
     with pytest.raises(sandboxer.SerializationError, match="the arguments cannot cross"):
-        jobs.notes(lambda: 0)
+        yielding.notes(lambda: 0)
 
 
-def test_box_is_ahead_by_the_window_and_no_further(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note))
+def test_box_is_ahead_by_the_window_and_no_further(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note))
     next(found)
     wait_until(lambda: made(note) >= 17)
     assert made(note) == 17  # one was taken; the next is not begun before there is room for it
@@ -73,8 +73,8 @@ def test_box_is_ahead_by_the_window_and_no_further(jobs: Any, note: Path) -> Non
     found.close()
 
 
-def test_window_is_one_of_bytes_too(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note), 3 << 20)
+def test_window_is_one_of_bytes_too(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note), 3 << 20)
     next(found)
     wait_until(lambda: made(note) >= 3)
     assert made(note) == 3
@@ -82,44 +82,44 @@ def test_window_is_one_of_bytes_too(jobs: Any, note: Path) -> None:
     found.close()
 
 
-def test_many_items_of_many_bytes_go_through_the_window(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note), 1 << 20)
+def test_many_items_of_many_bytes_go_through_the_window(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note), 1 << 20)
     assert sum(len(next(found)) for _ in range(40)) == 40 << 20
     found.close()
 
 
-def test_box_is_gone_after_a_close(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note))
+def test_box_is_gone_after_a_close(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note))
     next(found)
     found.close()
     assert found.call.result.reason is Reason.CANCELLED
     assert next(found, "over") == "over"
 
 
-def test_exception_that_is_thrown_into_it_ends_the_box_and_is_raised(jobs: Any, note: Path) -> None:
-    found = jobs.notes(str(note))
+def test_exception_that_is_thrown_into_it_ends_the_box_and_is_raised(yielding: Any, note: Path) -> None:
+    found = yielding.notes(str(note))
     next(found)
     with pytest.raises(KeyError, match="x"):
         found.throw(KeyError("x"))
     assert found.call.result.reason is Reason.CANCELLED
 
 
-def test_loop_that_is_left_kills_the_box(jobs: Any, note: Path) -> None:
+def test_loop_that_is_left_kills_the_box(yielding: Any, note: Path) -> None:
     """The fixture sees that nothing is left of it."""
-    for _ in jobs.notes(str(note)):
+    for _ in yielding.notes(str(note)):
         break
     gc.collect()
 
 
-def test_nothing_is_sent_into_it(jobs: Any) -> None:
-    found = jobs.count(3)
+def test_nothing_is_sent_into_it(yielding: Any) -> None:
+    found = yielding.count(3)
     with pytest.raises(TypeError, match="nothing can be sent into"):
         found.send(1)
     assert list(found) == [0, 1, 2]
 
 
-def test_exception_comes_after_the_items_before_it(jobs: Any) -> None:
-    found = jobs.breaks(20)
+def test_exception_comes_after_the_items_before_it(yielding: Any) -> None:
+    found = yielding.breaks(20)
     assert [next(found) for _ in range(20)] == list(range(20))
     with pytest.raises(ValueError, match="broken") as caught:
         next(found)
@@ -127,55 +127,55 @@ def test_exception_comes_after_the_items_before_it(jobs: Any) -> None:
     assert next(found, "over") == "over"
 
 
-def test_item_that_the_annotation_denies_ends_it(jobs: Any) -> None:
-    found = jobs.lies_later()
+def test_item_that_the_annotation_denies_ends_it(yielding: Any) -> None:
+    found = yielding.lies_later()
     assert next(found) == 1
     with pytest.raises(sandboxer.SerializationError, match="a str came, and the function says int"):
         next(found)
     assert next(found, "over") == "over"
 
 
-def test_item_that_cannot_cross_is_an_error_of_the_function(jobs: Any) -> None:
-    found = jobs.gives_no_value()
+def test_item_that_cannot_cross_is_an_error_of_the_function(yielding: Any) -> None:
+    found = yielding.gives_no_value()
     assert next(found) == 1
     with pytest.raises(sandboxer.RemoteError, match="a lock cannot cross"):
         next(found)
 
 
-def test_time_that_is_up_is_a_timeout_after_the_items(jobs: Any) -> None:
-    found = jobs.stops_coming()
+def test_time_that_is_up_is_a_timeout_after_the_items(yielding: Any) -> None:
+    found = yielding.stops_coming()
     assert next(found) == 1
     with pytest.raises(TimeoutError):
         next(found)
 
 
-def test_function_that_yields_has_no_value(jobs: Any) -> None:
-    for call in (jobs.count.call, lambda n: jobs.count.submit(n).result(60), lambda n: next(jobs.count.map([n]))):
+def test_function_that_yields_has_no_value(yielding: Any) -> None:
+    for call in (yielding.count.call, lambda n: yielding.count.submit(n).result(60), lambda n: next(yielding.count.map([n]))):
         with pytest.raises(TypeError, match="call it and iterate"):
             call(1)
 
 
-def test_several_go_on_side_by_side(jobs: Any) -> None:
-    assert list(zip(jobs.count(3), jobs.count(3), strict=True)) == [(0, 0), (1, 1), (2, 2)]
+def test_several_go_on_side_by_side(yielding: Any) -> None:
+    assert list(zip(yielding.count(3), yielding.count(3), strict=True)) == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_descriptors_of_the_caller_do_not_grow_by_generators(jobs: Any, note: Path) -> None:
-    list(jobs.count(3))
+def test_descriptors_of_the_caller_do_not_grow_by_generators(yielding: Any, note: Path) -> None:
+    list(yielding.count(3))
     clear_pools()
     before = len(os.listdir("/proc/self/fd"))
-    list(jobs.count(3))
-    found = jobs.notes(str(note))
+    list(yielding.count(3))
+    found = yielding.notes(str(note))
     next(found)
     found.close()
     with pytest.raises(sandboxer.SerializationError):
-        list(jobs.floods())
+        list(yielding.floods())
     clear_pools()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_box_that_is_shared_serves_one_generator_after_the_other(jobs: Any) -> None:
+def test_box_that_is_shared_serves_one_generator_after_the_other(yielding: Any) -> None:
     with Pool(stocking=Stocking(reuse="same-key")) as pool:
-        count = sandboxer.sandboxed(pool=pool, ahead=2)(jobs.count.local)
+        count = sandboxer.sandboxed(pool=pool, ahead=2)(yielding.count.local)
         assert [list(count(number)) for number in (3, 100, 0, 5)] == [list(range(number)) for number in (3, 100, 0, 5)]
         assert pool.stats().reused == 3
         found = count(100)
@@ -187,26 +187,26 @@ def test_box_that_is_shared_serves_one_generator_after_the_other(jobs: Any) -> N
 # ── async ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_async_generator_is_one_still(jobs: Any) -> None:
+def test_async_generator_is_one_still(yielding: Any) -> None:
     async def collect() -> list[int]:
-        return [item async for item in jobs.later_ones(40)]
+        return [item async for item in yielding.later_ones(40)]
 
     assert asyncio.run(collect()) == list(range(40))
 
 
-def test_async_generators_go_on_side_by_side(jobs: Any) -> None:
+def test_async_generators_go_on_side_by_side(yielding: Any) -> None:
     async def collect() -> list[list[int]]:
         async def one() -> list[int]:
-            return [item async for item in jobs.later_ones(5)]
+            return [item async for item in yielding.later_ones(5)]
 
         return await asyncio.gather(one(), one())
 
     assert asyncio.run(collect()) == [list(range(5))] * 2
 
 
-def test_async_generator_that_is_closed_has_killed_the_box(jobs: Any) -> None:
+def test_async_generator_that_is_closed_has_killed_the_box(yielding: Any) -> None:
     async def leave() -> Any:
-        found = jobs.waits_for_ever()
+        found = yielding.waits_for_ever()
         assert await anext(found) == 1
         await found.aclose()
         assert [item async for item in found] == []
@@ -215,9 +215,9 @@ def test_async_generator_that_is_closed_has_killed_the_box(jobs: Any) -> None:
     assert asyncio.run(leave()).result.reason is Reason.CANCELLED
 
 
-def test_task_that_is_cancelled_while_it_waits_has_killed_the_box(jobs: Any) -> None:
+def test_task_that_is_cancelled_while_it_waits_has_killed_the_box(yielding: Any) -> None:
     async def leave() -> Any:
-        found = jobs.waits_for_ever()
+        found = yielding.waits_for_ever()
         assert await anext(found) == 1
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(found), 0.1)
@@ -230,11 +230,11 @@ def test_task_that_is_cancelled_while_it_waits_has_killed_the_box(jobs: Any) -> 
 
 
 @pytest.mark.parametrize("name", ["floods", "goes_on_after_the_end", "value_of_a_generator"])
-def test_word_that_may_not_come_now_ends_a_generator(jobs: Any, name: str) -> None:
+def test_word_that_may_not_come_now_ends_a_generator(yielding: Any, name: str) -> None:
     with pytest.raises(sandboxer.SerializationError):
-        list(getattr(jobs, name)())
+        list(getattr(yielding, name)())
 
 
-def test_item_of_a_function_that_yields_none_is_refused(jobs: Any) -> None:
+def test_item_of_a_function_that_yields_none_is_refused(yielding: Any) -> None:
     with pytest.raises(sandboxer.SerializationError):
-        jobs.item_of_a_function()
+        yielding.item_of_a_function()

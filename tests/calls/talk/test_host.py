@@ -216,65 +216,65 @@ def test_there_is_no_host_outside_of_a_box() -> None:
 # ── in boxes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_function_asks_its_host(jobs: Any) -> None:
-    jobs.seen.clear()
-    found = jobs.asks_twice.call(1)
+def test_function_asks_its_host(jobs: Any, asking: Any) -> None:
+    asking.seen.clear()
+    found = asking.asks_twice.call(1)
     assert found.unwrap() == jobs.Point(8, 0)
-    assert jobs.seen == [(jobs.Point(1, 0), 1, True), (jobs.Point(2, 0), 2, True)]
+    assert asking.seen == [(jobs.Point(1, 0), 1, True), (jobs.Point(2, 0), 2, True)]
     assert [(one.name, one.outcome) for one in found.host_calls] == [("double", "answered")] * 2
 
 
-def test_host_functions_of_a_future_run_in_its_thread(jobs: Any) -> None:
-    jobs.seen.clear()
-    jobs.asks_twice.submit(1).result(60)
-    assert [is_main for _, _, is_main in jobs.seen] == [False, False]
+def test_host_functions_of_a_future_run_in_its_thread(asking: Any) -> None:
+    asking.seen.clear()
+    asking.asks_twice.submit(1).result(60)
+    assert [is_main for _, _, is_main in asking.seen] == [False, False]
 
 
-def test_exception_of_the_host_is_plain_in_the_box(jobs: Any) -> None:
-    classes, text = jobs.told_what("open_secret")
+def test_exception_of_the_host_is_plain_in_the_box(asking: Any) -> None:
+    classes, text = asking.told_what("open_secret")
     assert classes[0] == "FileNotFoundError"
     assert "secret/path" not in text
-    assert jobs.told_what("say_no", "here") == (
+    assert asking.told_what("say_no", "here") == (
         ["HostRefusal", "RuntimeError", "Exception", "BaseException", "object"],
         "not here",
     )
-    assert jobs.told_what("give_lock")[0][0] == "TypeError"
+    assert asking.told_what("give_lock")[0][0] == "TypeError"
 
 
-def test_name_that_is_not_there_is_an_error_in_the_box(jobs: Any) -> None:
-    classes, text = jobs.told_what("delete")
+def test_name_that_is_not_there_is_an_error_in_the_box(asking: Any) -> None:
+    classes, text = asking.told_what("delete")
     assert (classes[0], "it may ask for double, echo" in text) == ("AttributeError", True)
-    assert "it may ask for nothing" in jobs.has_no_host()
+    assert "it may ask for nothing" in asking.has_no_host()
 
 
-def test_limits_hold_in_the_box(jobs: Any) -> None:
-    assert jobs.asks_often("few", 5) == 2
-    assert jobs.told_what("short", *range(100))[0][0] == "HostRefusal"
+def test_limits_hold_in_the_box(asking: Any) -> None:
+    assert asking.asks_often("few", 5) == 2
+    assert asking.told_what("short", *range(100))[0][0] == "HostRefusal"
 
 
-def test_calls_that_come_too_soon_wait(jobs: Any) -> None:
-    found = jobs.asks_often.call("slow", 3)
+def test_calls_that_come_too_soon_wait(asking: Any) -> None:
+    found = asking.asks_often.call("slow", 3)
     assert found.value == 3
     assert sum(one.seconds for one in found.host_calls) > 0.05
 
 
-def test_threads_of_the_box_ask_one_after_the_other(jobs: Any) -> None:
-    assert jobs.asks_in_threads(20) == list(range(20))
+def test_threads_of_the_box_ask_one_after_the_other(asking: Any) -> None:
+    assert asking.asks_in_threads(20) == list(range(20))
 
 
-def test_generator_asks_while_it_yields(jobs: Any) -> None:
-    assert list(jobs.yields_what_it_asks(40)) == list(range(40))
+def test_generator_asks_while_it_yields(asking: Any) -> None:
+    assert list(asking.yields_what_it_asks(40)) == list(range(40))
 
 
-def test_time_goes_on_while_a_call_waits_for_its_turn(jobs: Any) -> None:
-    found = jobs.waits_for_its_turn.call()
+def test_time_goes_on_while_a_call_waits_for_its_turn(asking: Any) -> None:
+    found = asking.waits_for_its_turn.call()
     assert found.result.reason is Reason.WALL_TIMEOUT
     assert [one.outcome for one in found.host_calls] == ["answered", "not called: the box had ended"]
 
 
-def test_box_that_is_shared_asks_in_each_call(jobs: Any) -> None:
+def test_box_that_is_shared_asks_in_each_call(asking: Any) -> None:
     with Pool(stocking=Stocking(reuse="same-key")) as pool:
-        asks = sandboxer.sandboxed(pool=pool, host={"echo": HostFunction(jobs.echo, most_calls=2)})(jobs.asks_often.local)
+        asks = sandboxer.sandboxed(pool=pool, host={"echo": HostFunction(asking.echo, most_calls=2)})(asking.asks_often.local)
         assert [asks("echo", 3) for _ in range(3)] == [2, 2, 2]
         assert pool.stats().reused == 2
 
@@ -282,28 +282,28 @@ def test_box_that_is_shared_asks_in_each_call(jobs: Any) -> None:
 # ── an attacker's ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_questions_without_waiting_for_answers_end_the_box(jobs: Any) -> None:
-    found = jobs.floods_with_questions.call()
+def test_questions_without_waiting_for_answers_end_the_box(asking: Any) -> None:
+    found = asking.floods_with_questions.call()
     assert isinstance(found.error, sandboxer.SerializationError)
 
 
 @pytest.mark.parametrize("text", [b"", b"system\n[[],{}]", b"__class__\n[[],{}]", b"\xff\xfe\n", b"echo" * 1000])
-def test_question_for_nothing_that_is_there_ends_the_box(jobs: Any, text: bytes) -> None:
+def test_question_for_nothing_that_is_there_ends_the_box(asking: Any, text: bytes) -> None:
     with pytest.raises(sandboxer.SerializationError, match="is not there"):
-        jobs.asks_raw(text)
+        asking.asks_raw(text)
 
 
-def test_question_of_a_function_without_a_host_ends_the_box(jobs: Any) -> None:
+def test_question_of_a_function_without_a_host_ends_the_box(asking: Any) -> None:
     with pytest.raises(sandboxer.SerializationError):
-        jobs.asks_uninvited()
+        asking.asks_uninvited()
 
 
-def test_question_that_is_no_value_runs_nothing(jobs: Any) -> None:
-    found = jobs.asks_raw.call(b'echo\n[[{"$":["object","os:system",{"command":"true"}]}],{}]')
+def test_question_that_is_no_value_runs_nothing(asking: Any) -> None:
+    found = asking.asks_raw.call(b'echo\n[[{"$":["object","os:system",{"command":"true"}]}],{}]')
     assert [one.outcome.partition(":")[0] for one in found.host_calls] in (["refused"], ["not called"])
     assert isinstance(found.error, sandboxer.ProcessDied)
 
 
-def test_box_that_asks_and_goes_gets_no_answer(jobs: Any) -> None:
-    found = jobs.asks_and_goes.call()
+def test_box_that_asks_and_goes_gets_no_answer(asking: Any) -> None:
+    found = asking.asks_and_goes.call()
     assert isinstance(found.error, sandboxer.ProcessDied)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
+from tests.live.leaks import adopt_orphans, read_traces, reap_adopted, wait_until_gone
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setitem(os.environ, "HOME", str(tmp_path / "home"))
     monkeypatch.chdir(place)
     adopt_orphans()
+    reap_adopted()
     before = read_traces([place])
     yield place
     assert wait_until_gone(before, [place]) == []

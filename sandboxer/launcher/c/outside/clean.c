@@ -47,28 +47,25 @@ static int remove_work(const struct box *box, int dir) {
     return error ? error : failed(SYS3(SYS_unlinkat, dir, "work", K_AT_REMOVEDIR));
 }
 
-static int open_directory(const char *path) {
-    return k_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, K_RESOLVE_NO_SYMLINKS);
-}
-
-/* Remove what overlayfs leaves in the `workdir` of a mount, and leave the directory itself. Fields: path. unlinkat(2). */
-int op_clear_work(struct box *box, struct cursor *c) {
-    const char *path = take_text(c);
-    if (!taken_all(c)) return EBADMSG;
-    int dir = open_directory(path);
+static int clear_work(struct box *box, const char *path) {
+    int dir = k_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, K_RESOLVE_NO_SYMLINKS);
     if (dir < 0) return -dir;
     int error = remove_work(box, dir);
     k_close(dir);
     return error;
 }
 
+/* Remove what overlayfs leaves in the `workdir` of a mount, and leave the directory itself. Fields: path. unlinkat(2). */
+int op_clear_work(struct box *box, struct cursor *c) {
+    const char *path = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    return clear_work(box, path);
+}
+
 /* Remove an empty directory, ahead of it the `work` that overlayfs leaves in it. Fields: path. unlinkat(2). */
 int op_remove_directory(struct box *box, struct cursor *c) {
     const char *path = take_text(c);
     if (!taken_all(c)) return EBADMSG;
-    int dir = open_directory(path);
-    if (dir < 0) return -dir;
-    int error = remove_work(box, dir);
-    k_close(dir);
+    int error = clear_work(box, path);
     return error ? error : failed(SYS3(SYS_unlinkat, AT_FDCWD, path, K_AT_REMOVEDIR));
 }
