@@ -192,6 +192,7 @@ struct box {
     struct rusage usage;     /* of all that the monitor reaped */
     int64_t clock_shift_ns;  /* of a joined time namespace */
     uint64_t begin_ns;
+    uint64_t pid_namespace;  /* its inode, once there are groups: it is in their names */
     uint64_t start_ns;
     uint64_t exec_ns;
     uint64_t end_ns;

@@ -91,7 +91,7 @@ static int open_own_group(const struct box *box, int hierarchy, const char *cont
 }
 
 /* What tells one pid namespace from another: its inode. Pids of others mean nothing to us. */
-static uint64_t pid_namespace(const struct box *box) {
+static uint64_t find_pid_namespace(const struct box *box) {
     struct stat status;
     return SYS4(SYS_newfstatat, box->proc_fd, "self/ns/pid", &status, 0) < 0 ? 0 : status.st_ino;
 }
@@ -101,7 +101,7 @@ const char *name_group(const struct box *box, char *name, size_t size) {
     char who[48];
     join_number(who, sizeof who, "", (uint64_t)SYS0(SYS_getpid), "-");
     size_t used = strlen(who);
-    join_number(who + used, sizeof who - used, "", pid_namespace(box), "-");
+    join_number(who + used, sizeof who - used, "", box->pid_namespace, "-");
     return join_number(name, size, who, box->begin_ns, "");
 }
 
@@ -116,7 +116,7 @@ static bool is_left(const struct box *box, const char *name) {
     uint64_t pid, namespace;
     char path[32];
     const char *rest = read_number(name, &pid);
-    if (!rest || !read_number(rest, &namespace) || namespace != pid_namespace(box)) return false;
+    if (!rest || !read_number(rest, &namespace) || namespace != box->pid_namespace) return false;
     return failed(SYS3(SYS_faccessat, box->proc_fd, join_number(path, sizeof path, "", pid, ""), F_OK)) == ENOENT;
 }
 
@@ -197,6 +197,16 @@ static int hand_down_all(int from, int to, struct texts names) {
     return error;
 }
 
+/* The group of all boxes, which is there for all but the first. */
+static int open_all(struct group *group, int base) {
+    group->all_fd = open_directory(base, OURS, 0);
+    if (group->all_fd != -ENOENT) return group->all_fd < 0 ? -group->all_fd : 0;
+    int error = make_directory_at(base, OURS, 0755);
+    if (error && error != EEXIST) return error;
+    group->all_fd = open_directory(base, OURS, 0);
+    return group->all_fd < 0 ? -group->all_fd : 0;
+}
+
 /* Make a group below that of all boxes. */
 static int make_group(const struct box *box, struct group *group, bool is_v1) {
     char name[GROUP_NAME_BYTES];
@@ -229,12 +239,10 @@ int op_make_group(struct box *box, struct cursor *c) {
     int base = open_own_group(box, hierarchy, controller, levels);
     k_close(hierarchy);
     if (base < 0) return -base;
+    if (!box->pid_namespace) box->pid_namespace = find_pid_namespace(box);
     int error = enable(base, controllers);
-    if (!error) error = make_directory_at(base, OURS, 0755);
-    if (!error || error == EEXIST) {
-        group->all_fd = open_directory(base, OURS, 0);
-        error = group->all_fd < 0 ? -group->all_fd : enable(group->all_fd, controllers);
-    }
+    if (!error) error = open_all(group, base);
+    if (!error) error = enable(group->all_fd, controllers);
     if (!error) error = hand_down_all(base, group->all_fd, inherited);
     k_close(base);
     if (!error) error = make_group(box, group, *controller);
