@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sandboxer.abi.landlock import KERNELS, RIGHTS
-from sandboxer.kernel.obstacle import Obstacle, find_idmap_obstacle, find_overlay_obstacle, find_proc_obstacle
+from sandboxer.kernel.obstacle import Obstacle, find_idmap_obstacle, find_overlay_obstacle
 from sandboxer.model.host import Host, IdRange
 
 NEEDED_ACTIONS = frozenset({"kill_process", "errno", "allow"})
@@ -41,7 +41,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         _user_namespaces(host),
         _namespaces(host),
         _id_ranges(host),
-        _from_obstacle("a /proc of its own", host.has_fresh_proc, find_proc_obstacle(host.tried), "can be mounted", host),
+        _from_obstacle("a /proc of its own", host.has_fresh_proc, _proc_obstacle(host), "can be mounted", host),
         _from_obstacle("overlays", host.has_overlay, find_overlay_obstacle(host.tried), "can be mounted", host),
         _idmapped_mounts(host),
         _seccomp(host),
@@ -53,6 +53,10 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
     return rows
+
+
+def _proc_obstacle(host: Host) -> Obstacle | None:
+    return Obstacle(host.fresh_proc_problem, host.fresh_proc_mend) if host.fresh_proc_problem else None
 
 
 def _privilege(host: Host) -> Ability:

@@ -117,8 +117,13 @@ def _useless_obstacle(around: Surroundings) -> Obstacle:
     return Obstacle("a user namespace can be made, but a security module takes its capabilities away")
 
 
-def find_proc_obstacle(tried: Mapping[str, int]) -> Obstacle | None:
-    """Why no new /proc can be mounted; None when one can, or when it was never tried."""
+def find_proc_obstacle(tried: Mapping[str, int], user_namespace: Obstacle | None = None) -> Obstacle | None:
+    """Why no new /proc can be mounted; None when one can, or when nothing was tried.
+
+    user_namespace: what stands in the way of that, in which it is tried.
+    """
+    if user_namespace and tried.get("proc", NOT_TRIED) == NOT_TRIED:
+        return Obstacle("it takes a user namespace of the box's own, and there can be none", user_namespace.mend)
     match tried.get("proc", 0):
         case 0:
             return None

@@ -19,6 +19,7 @@ from sandboxer.kernel.obstacle import (
     Obstacle,
     Surroundings,
     find_landlock_obstacle,
+    find_proc_obstacle,
     find_user_namespace_obstacle,
 )
 from sandboxer.kernel.paths import find_facts
@@ -60,6 +61,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     around = find_surroundings(status, mounts)
     obstacle = find_user_namespace_obstacle(trial, around)
     landlock = find_landlock_obstacle(trial.errnos, around.lsms)
+    proc = find_proc_obstacle(trial.errnos, obstacle)
     user, home = find_user(os.getuid(), os.environ if environment is None else environment)
     has_privilege_gain = status.get("NoNewPrivs") != "1"
     host = Host(
@@ -88,6 +90,8 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
         has_fresh_proc=trial.works("proc"),
+        fresh_proc_problem=proc.why if proc else "",
+        fresh_proc_mend=proc.mend if proc else "",
         subuids=find_subids("/etc/subuid", user),
         subgids=find_subids("/etc/subgid", user),
         newuidmap=find_map_program("newuidmap") if has_privilege_gain else "",

@@ -81,7 +81,8 @@ class Host:
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be
     made. user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the
-    one command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0. audit_problem: why the
+    one command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0; fresh_proc_problem,
+    fresh_proc_mend: for a /proc of the box's own. audit_problem: why the
     caller cannot read the kernel's audit log; empty: nothing is known that speaks against it. rlimits: soft and hard by the
     kernel's word in lower case (`nofile`); 2**64-1 is no limit. cgroup: v1, v2, hybrid or none. hierarchies: where a box
     can get a control group; controller_problems: why not with a controller. has_scope: the caller's group is a scope that
@@ -120,6 +121,8 @@ class Host:
     has_overlay: bool = True
     has_idmapped_mounts: bool = True
     has_fresh_proc: bool = True
+    fresh_proc_problem: str = ""
+    fresh_proc_mend: str = ""
     subuids: tuple[IdRange, ...] = ()
     subgids: tuple[IdRange, ...] = ()
     newuidmap: str = ""

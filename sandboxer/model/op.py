@@ -62,7 +62,7 @@ class JoinNamespace(Op):
 
 @dataclass(frozen=True, slots=True)
 class Start(Op):
-    """Clone the child with these CLONE_NEW* flags; it begins the inside list at once. clone3(2)."""
+    """Clone the child with these CLONE_NEW* flags; it begins the inside list at once. clone(2)."""
 
     TAG: ClassVar[int] = 3
     WORDS: ClassVar[str] = "start the child in new namespaces (clone flags {op.clone_flags:#x})"

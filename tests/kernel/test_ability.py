@@ -63,8 +63,9 @@ def test_id_range_of_root_needs_no_helpers() -> None:
 
 
 def test_proc_that_is_too_revealing_is_a_no_with_a_mend() -> None:
-    found = row(Host(has_fresh_proc=False, tried={"proc": errno.EPERM}), "a /proc of its own")
-    assert (found.state, bool(found.mend)) == (State.NO, True)
+    host = Host(has_fresh_proc=False, fresh_proc_problem="something covers part of /proc", fresh_proc_mend="docker run")
+    found = row(host, "a /proc of its own")
+    assert (found.state, found.why, found.mend) == (State.NO, "something covers part of /proc", "docker run")
 
 
 def test_overlay_behind_a_missing_user_namespace_points_at_that() -> None:

@@ -11,6 +11,7 @@ from sandboxer.kernel.obstacle import (
     CLONE_SYSCTL,
     MAX_USER,
     OUTER_FILTER_MEND,
+    Obstacle,
     Surroundings,
     find_idmap_obstacle,
     find_landlock_obstacle,
@@ -98,6 +99,15 @@ def test_proc_that_is_too_revealing_names_the_container() -> None:
     assert found is not None
     assert "too revealing" in found.why
     assert "systempaths=unconfined" in found.mend
+
+
+def test_proc_that_could_not_be_tried_for_want_of_a_user_namespace_blames_that() -> None:
+    found = find_proc_obstacle({"user": errno.EPERM}, Obstacle("a wall", "remove it"))
+    assert found is not None
+    assert ("user namespace" in found.why, found.mend) == (True, "remove it")
+    found = find_proc_obstacle({"proc": errno.EPERM}, Obstacle("a wall", "remove it"))
+    assert found is not None
+    assert "too revealing" in found.why
 
 
 def test_overlay_that_is_not_loaded_names_modprobe() -> None:

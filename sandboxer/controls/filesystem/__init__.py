@@ -67,8 +67,8 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
         lacks.append(
             Lack(
                 "a /proc of the box's own cannot be mounted",
-                "the kernel refuses it in a user namespace while parts of the caller's /proc are covered, as in most containers",
-                "run outside the container, or with its /proc unmasked",
+                host.fresh_proc_problem or "the kernel refuses it",
+                host.fresh_proc_mend or "filesystem: {proc: none}, for a box that has none",
                 "the box has no /proc at all",
                 said.proc.place,
             )

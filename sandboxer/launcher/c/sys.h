@@ -1,6 +1,6 @@
 /* The system calls and kernel constants that the launcher uses, without a libc in between.
  *
- * The inside half runs between clone3 and execve, where libc's locks, caches and errno are no help; every call here is the
+ * The inside half runs between clone and execve, where libc's locks, caches and errno are no help; every call here is the
  * bare instruction, and answers a result or a negative errno. `failed` turns that into 0 or an errno. */
 #ifndef SANDBOXER_SYS_H
 #define SANDBOXER_SYS_H
@@ -106,12 +106,15 @@ struct clone_request {
 };
 _Static_assert(sizeof(struct clone_request) == 88, "CLONE_ARGS_SIZE_VER2");
 
-/* Start a process in a control group, or in ours (-1). It continues after this call on a copy of the stack and memory. clone3(2).
+/* Start a process in a control group, or in ours (-1). It continues after this call on a copy of the stack and memory.
  *
- * To be born in a group costs nothing; to move into one by cgroup.procs waits for a grace period of RCU. */
+ * To be born in a group costs nothing; to move into one by cgroup.procs waits for a grace period of RCU. That and a new clock need
+ * clone3; everything else is for clone, which containers do not hide as they do clone3. clone(2). */
 static inline long k_fork_into(int group, uint64_t flags, int *pidfd) {
+    if (pidfd) flags |= K_CLONE_PIDFD;
+    if (group < 0 && !(flags & K_CLONE_NEWTIME)) return SYS5(SYS_clone, flags | SIGCHLD, 0, pidfd, 0, 0);
     struct clone_request request = {0};
-    request.flags = flags | (pidfd ? K_CLONE_PIDFD : 0) | (group >= 0 ? K_CLONE_INTO_CGROUP : 0);
+    request.flags = flags | (group >= 0 ? K_CLONE_INTO_CGROUP : 0);
     request.pidfd = (uint64_t)(uintptr_t)pidfd;
     request.exit_signal = SIGCHLD;
     if (group >= 0) request.group = (uint64_t)group;
@@ -121,15 +124,14 @@ static inline long k_fork_into(int group, uint64_t flags, int *pidfd) {
 static inline long k_fork(uint64_t flags, int *pidfd) { return k_fork_into(-1, flags, pidfd); }
 
 /* Start a process that shares this one's memory and runs `call`, which must not return, on a stack of its own. This process
- * stands still until that one has called execve or ended. A fork without the cost of copying memory. clone3(2), vfork(2). */
+ * stands still until that one has called execve or ended. A fork without the cost of copying memory. clone(2), vfork(2). */
 static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, void (*call)(void *), void *argument) {
-    struct clone_request request = {0};
-    request.flags = flags | K_CLONE_VM | K_CLONE_VFORK;
-    request.exit_signal = SIGCHLD;
-    request.stack = (uint64_t)(uintptr_t)stack;
-    request.stack_size = size;
+    char *top = (char *)stack + size;
+    flags |= K_CLONE_VM | K_CLONE_VFORK | SIGCHLD;
 #if defined(__x86_64__)
-    long result = NR_CLONE3;
+    long result = SYS_clone;
+    register long r10 __asm__("r10") = 0;
+    register long r8 __asm__("r8") = 0;
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
@@ -139,13 +141,16 @@ static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, voi
                      "ud2\n"
                      "1:"
                      : "+a"(result)
-                     : "D"(&request), "S"(sizeof request), [call] "r"(call), [argument] "r"(argument)
+                     : "D"(flags), "S"(top), "d"(0L), "r"(r10), "r"(r8), [call] "r"(call), [argument] "r"(argument)
                      : "rcx", "r11", "memory");
     return result;
 #else
-    register long x8 __asm__("x8") = NR_CLONE3;
-    register long x0 __asm__("x0") = (long)&request;
-    register long x1 __asm__("x1") = (long)sizeof request;
+    register long x8 __asm__("x8") = SYS_clone;
+    register long x0 __asm__("x0") = (long)flags;
+    register long x1 __asm__("x1") = (long)top;
+    register long x2 __asm__("x2") = 0;
+    register long x3 __asm__("x3") = 0;
+    register long x4 __asm__("x4") = 0;
     __asm__ volatile("svc 0\n\t"
                      "cbnz x0, 1f\n\t"
                      "mov x29, xzr\n\t"
@@ -154,7 +159,7 @@ static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, voi
                      "brk #0\n"
                      "1:"
                      : "+r"(x0)
-                     : "r"(x8), "r"(x1), [call] "r"(call), [argument] "r"(argument)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), [call] "r"(call), [argument] "r"(argument)
                      : "x30", "memory");
     return x0;
 #endif

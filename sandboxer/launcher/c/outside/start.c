@@ -23,7 +23,7 @@ static void enter_inside(struct box *box, int line_fd, int life_fd) {
     run_inside(box, 0);
 }
 
-/* Clone the child into its v2 group, if one was made. It begins the inside list at once. Fields: clone flags. clone3(2). */
+/* Clone the child into its v2 group, if one was made. It begins the inside list at once. Fields: clone flags. clone(2). */
 int op_start(struct box *box, struct cursor *c) {
     uint64_t flags = take_u64(c);
     if (!taken_all(c)) return EBADMSG;
