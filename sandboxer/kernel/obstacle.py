@@ -122,7 +122,7 @@ def find_proc_obstacle(tried: Mapping[str, int], user_namespace: Obstacle | None
 
     user_namespace: what stands in the way of that, in which it is tried.
     """
-    if user_namespace and tried.get("proc", NOT_TRIED) == NOT_TRIED:
+    if user_namespace and tried.get("proc"):
         return Obstacle("it takes a user namespace of the box's own, and there can be none", user_namespace.mend)
     match tried.get("proc", 0):
         case 0:

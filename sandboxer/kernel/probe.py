@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
+from sandboxer.errors import Problem, UnsupportedError
 from sandboxer.kernel.audit.log import find_audit_problem
 from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages, find_io_weights
 from sandboxer.kernel.obstacle import (
@@ -40,6 +41,7 @@ from sandboxer.model.host import BOX_ID, Host, IdRange
 
 STAGE_DIRECTORIES = ("/tmp", "/run", "/mnt", "/var")
 PROGRAM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin")
+MOUNT_PROC = "mount -t proc proc /proc (in a container or a chroot: have it started with one)"
 BASELINE_ACTIONS = frozenset({"kill_thread", "trap", "errno", "trace", "allow"})  # linux/seccomp.h, before 4.14
 
 
@@ -47,11 +49,11 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     """The facts of this machine and this caller.
 
     environment: where HOME is read (None: the process's). paths: host paths whose facts are wanted too.
-    Raises: OSError when not even /proc/self/status can be read or a child started.
+    Raises: UnsupportedError where no /proc is mounted; OSError when no child can be started.
     """
     from sandboxer.kernel.prctl import read_capability_sets
 
-    status_text = find_text("/proc/self/status") or ""
+    status_text = _read_status()
     status = parse_status(status_text)
     mounts = parse_mountinfo(find_text("/proc/self/mountinfo") or "")
     sets = read_capability_sets(status_text)
@@ -103,6 +105,15 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         paths=find_facts(paths),
     )
     return _with_groups(host, mounts, trial)
+
+
+def _read_status() -> str:
+    text = find_text("/proc/self/status")
+    if not text:
+        raise UnsupportedError(
+            Problem("there is no /proc here", why="what this kernel and this caller can do is read from it", attempt=MOUNT_PROC)
+        )
+    return text
 
 
 def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:

@@ -10,10 +10,12 @@
 #define CHILDREN_BYTES 4096
 #define DYING_NS 500000
 
+/* By its number, which is the child's for as long as nobody has reaped it, and that is for us to do: no filter around us hides
+ * kill, as it may hide pidfd_send_signal, and no limit may depend on what can be hidden. */
 void forward_signal(struct box *box, int number) {
     if (!box->has_started || box->has_child_ended) return;
     box->was_signalled = true;
-    SYS4(NR_PIDFD_SEND_SIGNAL, box->child_fd, number, NULL, 0);
+    SYS2(SYS_kill, box->child_pid, number);
 }
 
 /* End the box for a reason of ours; the first reason counts. */

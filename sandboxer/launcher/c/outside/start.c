@@ -126,7 +126,7 @@ int op_run_map_helper(struct box *box, struct cursor *c) {
     box->helper_pid = (int)pid;
     watch(box, WATCH_UNTIL_HELPER_ENDS);
     if (box->helper_pid) {
-        SYS4(NR_PIDFD_SEND_SIGNAL, box->helper_fd, SIGKILL, NULL, 0);
+        SYS2(SYS_kill, box->helper_pid, SIGKILL);
         while (k_wait4(box->helper_pid, &box->helper_status, __WALL, NULL) == -EINTR) continue;
         box->helper_pid = 0;
     }

@@ -1,0 +1,122 @@
+"""sandboxer where people start it: in containers, on older kernels, where something is missing.
+
+It works, or one message says what stands in the way, why, and what mends it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.live.around import MASKED_PROC, NEW_MOUNTS, READ_ONLY_GROUPS, READ_ONLY_SYS, hiding, in_container
+from tests.live.boxes import Box, enforced, in_own_mounts
+from tests.live.needs import needs
+
+NO_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+
+
+def works(box: Box) -> None:
+    assert box.output("sh", "-c", "echo works; ls / > /dev/null") == "works\n"
+
+
+def refused(box: Box, *what: str) -> str:
+    """The run is refused, and says all of this; whatever it says has a reason, and none is a bare error number."""
+    said = box.refusal()
+    for one in what:
+        assert one in said, said
+    assert said.count("sandboxer: ") <= said.count("\n  why: ") + said.count("weakened: "), said
+    assert "Traceback" not in said
+    assert not re.search(r"^\[Errno|Operation not permitted$", said, re.MULTILINE), said
+    return said
+
+
+@needs("root", "userns")
+def test_container_as_it_is_started_is_named_with_the_option_that_mends_it(box: Box) -> None:
+    box = replace(box, ahead=in_container(box.installation))
+    said = refused(box, "a new user namespace", "a system call filter around this process forbids it")
+    assert "try: docker run --security-opt seccomp=unconfined" in said
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["ordinary"], indirect=True)
+def test_masks_over_proc_are_named(box: Box) -> None:
+    box = replace(box, ahead=in_own_mounts(MASKED_PROC))
+    refused(box, "a /proc of the box's own cannot be mounted", "mount too revealing", "systempaths=unconfined")
+    box.profile("override: [{path: filesystem.proc, value: none, reason: it needs none}]")
+    works(box)
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["caller"], indirect=True)
+def test_masks_over_proc_do_not_keep_root_from_one_of_the_box(box: Box) -> None:
+    works(replace(box, ahead=in_own_mounts(MASKED_PROC)))
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["ordinary"], indirect=True)
+def test_user_namespaces_that_are_forbidden_are_named_with_the_setting(box: Box) -> None:
+    box = replace(box, ahead=(*box.person.prefix, "unshare", "--user", "--map-root-user", "sh", "-c", NO_NAMESPACES, "sh"))
+    box = replace(box, person=replace(box.person, uid=0))  # in there; no words make it another
+    refused(box, "user.max_user_namespaces is 0", "sudo sysctl -w user.max_user_namespaces=")
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("script", [READ_ONLY_GROUPS, READ_ONLY_SYS + READ_ONLY_GROUPS, "mount -t tmpfs none /sys"])
+def test_groups_that_cannot_be_made_weaken_and_are_told(box: Box, script: str) -> None:
+    box = replace(box, ahead=in_own_mounts(script))
+    box.profile("limits: {memory: 1G, enforce: best_effort}")
+    works(box)
+    assert "sandboxer: weakened: limits: memory is not limited for the box as a whole" in box.run("true").stderr
+    box.profile("limits: {memory: 1G, enforce: required}")
+    refused(box, "memory")
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["ordinary"], indirect=True)
+def test_proc_that_is_not_there_is_named(box: Box) -> None:
+    box = replace(box, ahead=in_own_mounts("mount -t tmpfs none /proc"))
+    refused(box, "there is no /proc here", "mount -t proc proc /proc")
+
+
+@needs("root", "userns")
+def test_kernel_without_landlock_weakens_where_the_profile_lets_it(box: Box) -> None:
+    box = replace(box, ahead=hiding(box.installation, ["landlock_create_ruleset"]))
+    box.profile("landlock: {enforce: best_effort}")
+    works(box)
+    assert "sandboxer: weakened: landlock: Landlock cannot be used here" in box.run("true").stderr
+    box.profile("landlock: {enforce: required}")
+    refused(box, "Landlock cannot be used here")
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["ordinary"], indirect=True)
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["clone3"], "the kernel has no clone3 (before 5.3), or a container's filter hides it"),
+        (["mount_setattr"], "the kernel has no mount_setattr (before 5.12), or a container's filter hides it"),
+        (["fsopen"], "the kernel has no fsopen (before 5.2), or a filter hides it"),
+        (NEW_MOUNTS, "the kernel has no"),
+        (["close_range"], "the kernel has no close_range (before 5.9), or a container's filter hides it"),
+        (["seccomp"], "the kernel has no seccomp filters, or a filter around us hides seccomp(2)"),
+        (["openat2"], "or a filter hides it"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list | tuple) else "",
+)
+def test_older_kernel_is_named_with_the_first_that_has_it(box: Box, names: Sequence[str], why: str) -> None:
+    refused(replace(box, ahead=hiding(box.installation, names)), why)
+
+
+@needs("root", "userns")
+def test_no_limit_depends_on_calls_that_can_be_hidden(box: Box) -> None:
+    box = replace(box, ahead=hiding(box.installation, ["pidfd_open", "pidfd_send_signal"]))
+    box.profile("limits: {wall: 300ms, grace: 0}")
+    done, report = box.told("sleep", "600")
+    assert (done.returncode, report["reason"]) == (124, "wall_timeout")
+    box.profile("")
+    done, report = box.told("true")
+    assert done.returncode == 0
+    assert enforced(report, "seccomp")
