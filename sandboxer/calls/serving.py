@@ -153,7 +153,7 @@ def _find(request: dict[str, Any]) -> Any:
 def _load(module: str, file: str) -> ModuleType:
     """The module of the function. A program's main module is run under another name, once, so that its guarded part is not."""
     if not file:
-        return sys.modules.get(module) or importlib.import_module(module)
+        return sys.modules.get(module) or _import(module)
     if MAIN in sys.modules:
         return sys.modules[MAIN]
     if not os.path.exists(file):
@@ -168,6 +168,19 @@ def _load(module: str, file: str) -> ModuleType:
     sys.modules[MAIN] = sys.modules["__main__"] = made  # arguments may be of its classes
     spec.loader.exec_module(made)
     return made
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            shown = [place for place in sys.path if os.path.exists(place)]
+            error.add_note(
+                f"of sys.path the box is shown {', '.join(shown) or 'nothing'}: the profile shows the directory that the caller "
+                "starts in, and read=[...] more"
+            )
+        raise
 
 
 def describe(error: BaseException, depth: int = 5) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import subprocess
 import sys
@@ -80,6 +81,15 @@ def test_end_without_an_answer_is_a_death(jobs: Any) -> None:
 def test_exit_of_the_function_is_an_error_and_not_ours(jobs: Any) -> None:
     with pytest.raises(sandboxer.RemoteError, match="SystemExit"):
         jobs.quit_politely()
+
+
+def test_module_that_the_box_is_not_shown_is_named_with_what_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "unseen_module.py").write_text("def one() -> int:\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match="unseen_module") as caught:
+        sandboxer.sandboxed(importlib.import_module("unseen_module").one)()
+    assert "of sys.path the box is shown" in caught.value.__notes__[0]
+    assert str(tmp_path) not in caught.value.__notes__[0]
 
 
 def test_answer_that_the_annotation_denies_is_refused(jobs: Any) -> None:
