@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandboxer.compile.encode import encode_op
+from sandboxer.compile.seal import FLAG_IN_PLACE
 from sandboxer.model.op import (
+    IN_PLACE,
     NO_SLOT,
     OPS,
     U32,
@@ -58,6 +60,8 @@ def main() -> None:
     seeds["inner_nul"] = Parts([START], [b"\x29\0\0\0\x07\0\0\0" + text(b"a\0")], [], command(("x",))).bytes()
     seeds["cut"] = every[: len(every) // 2]
     seeds["no_slot"] = Parts([START], [UNMAPPED], [], command(("x",))).bytes()
+    narrowing = [encode_op(sample(kind)) for kind in OPS if kind in IN_PLACE]
+    seeds["in_place"] = Parts([], narrowing, [], command(("x",)), FLAG_IN_PLACE).bytes()
     for name, data in seeds.items():
         (HERE / name).write_bytes(data)
 

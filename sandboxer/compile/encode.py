@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 
 from sandboxer.compile.seal import (
+    FLAG_IN_PLACE,
     FLAG_TERMINAL,
     HEADER_BYTES,
     MAGIC,
@@ -100,7 +101,7 @@ def encode_plan(plan: Plan) -> bytes:
     if offset > MAX_PLAN_BYTES:
         raise InternalError(Problem(f"the plan is {offset} bytes long; the launcher reads at most {MAX_PLAN_BYTES}"))
     entries.append(u32(offset) + u32(0) + u32(0))
-    flags = FLAG_TERMINAL if plan.recipe.terminal else 0
+    flags = (FLAG_TERMINAL if plan.recipe.terminal else 0) | (FLAG_IN_PLACE if plan.is_in_place else 0)
     header = MAGIC + u32(offset) + u32(flags) + b"".join(entries)
     return header.ljust(HEADER_BYTES, b"\0") + b"".join(bodies)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAGIC = b"SBXPLAN\x01"
 HEADER_BYTES = 80
 MAX_PLAN_BYTES = 8 << 20
-FLAG_TERMINAL = 1
+FLAG_TERMINAL, FLAG_IN_PLACE = 1, 2
 COMMAND_ENTRY_AT = 52  # after magic, total length, flags, and the entries of before, inside and after
 
 

@@ -122,6 +122,12 @@ def forbid_new_privileges() -> None:
     _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0))
 
 
+def prctl(option: int, *arguments: int) -> None:
+    """prctl(2) of the calling thread; what is not given is 0. Raises OSError."""
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    _checked(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(item) for item in padded)))
+
+
 def unshare(flags: int) -> None:
     """Enter new namespaces. unshare(2). Raises OSError."""
     _checked(_libc.unshare(ctypes.c_int(flags)))

@@ -778,3 +778,9 @@ OPS: tuple[type[Op], ...] = (
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
     SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, HandOver,
 )  # fmt: skip
+
+IN_PLACE: frozenset[type[Op]] = frozenset({
+    CloseFds, SetRlimit, SetScheduling, DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, LoadFilter,
+    LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict,
+})  # fmt: skip
+"""What a plan in place may hold: ops that change the calling process alone, and can only narrow what it may do."""

@@ -35,7 +35,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the launcher will do, and what that enforces. `profile` is the name for people."""
+    """What the launcher will do, and what that enforces. `profile` is the name for people.
+
+    is_in_place: there is no box; the process that runs the plan becomes what it confines.
+    """
 
     profile: str
     before: tuple[Step, ...]
@@ -43,3 +46,4 @@ class Plan:
     after: tuple[Step, ...]
     recipe: Recipe
     report: Report
+    is_in_place: bool = False

@@ -221,6 +221,7 @@ void empty_slot(struct box *box, uint32_t slot);
 
 /* inside/paths.c */
 int find_in_root(const struct box *box, const char *path);
+int find_without_links(const struct box *box, const char *path);
 int make_directory_at(int dir, const char *name, uint32_t mode);
 int make_parents(const struct box *box, const char *path, int *parent, const char **name);
 int write_file_at(int dir, const char *path, const char *text);
@@ -228,6 +229,8 @@ const char *join_number(char *buffer, size_t size, const char *before, uint64_t 
 
 /* inside/command.c */
 void run_inside(struct box *box, uint32_t first) NORETURN;
+/* Run the inside list from this step on, and execute the command. It comes back with what went wrong. */
+struct fault become_command(struct box *box, uint32_t first);
 int settle(struct box *box);
 /* Store the fault, so that the monitor finds it when the line closes, and end. */
 void leave_inside(struct box *box, struct fault fault) NORETURN;

@@ -189,16 +189,14 @@ static int take_signals(struct box *box) {
     return box->signal_fd < 0 ? -box->signal_fd : 0;
 }
 
-static int prepare(struct box *box, struct options *options) {
+static int prepare(struct box *box) {
     struct flaw nowhere = {0};
-    int error = read_whole_plan(box, options);
-    if (error) return error;
     box->proc_fd = k_openat(AT_FDCWD, "/proc", K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (box->proc_fd < 0) return refuse(box, nowhere, -box->proc_fd);
     const int given[] = {box->control_fd, box->result_fd, box->watch_fd};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (given[i] >= 0 && SYS3(SYS_fcntl, given[i], F_SETFD, FD_CLOEXEC) < 0) return refuse(box, nowhere, EBADF);
-    error = take_signals(box);
+    int error = take_signals(box);
     return error ? refuse(box, nowhere, error) : 0;
 }
 
@@ -244,6 +242,22 @@ static void run_plan(struct box *box) {
     box->done_ns = box_now(box);
 }
 
+/* No child and no monitor: this process becomes the command, under what the plan says. It comes back when it cannot.
+ *
+ * Nobody would read a record, and nobody would listen to what controls a box. */
+static void run_in_place(struct box *box) {
+    struct flaw nowhere = {0};
+    if (box->control_fd >= 0 || box->result_fd >= 0 || box->watch_fd >= 0) {
+        refuse(box, nowhere, EBADF);
+        return;
+    }
+    box->root_fd = k_openat(AT_FDCWD, "/", K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (box->root_fd < 0)
+        refuse(box, nowhere, -box->root_fd);
+    else
+        box->fault = become_command(box, 0);
+}
+
 int main(int count, char **words, char **environment) {
     struct box box;
     memset(&box, 0, sizeof box);
@@ -264,7 +278,10 @@ int main(int count, char **words, char **environment) {
     begin_spaces(&box);
     if (!map_shared(&box) || fill_standard_fds()) return EXIT_REFUSED;
     wipe_environment(environment);
-    if (!prepare(&box, &options)) run_plan(&box);
+    if (!read_whole_plan(&box, &options)) {
+        if (box.plan.flags & PLAN_FLAG_IN_PLACE) run_in_place(&box);
+        else if (!prepare(&box)) run_plan(&box);
+    }
     say_fault(&box);
     write_record(&box);
     return exit_status(&box);

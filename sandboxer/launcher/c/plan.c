@@ -186,8 +186,9 @@ static bool is_out_of_order(struct census *census, uint16_t tag) {
     }
 }
 
-static int check_list(struct section section, enum list list, struct census *census, struct flaw *flaw) {
-    static const char LETTERS[] = "BIA";
+/* In place there is nothing outside: whatever stands there is in a wrong list. */
+static int check_list(struct section section, enum list list, bool in_place, struct census *census, struct flaw *flaw) {
+    const char letter = in_place ? "-P-"[list] : "BIA"[list];
     struct cursor c = walk(section);
     flaw->list = (uint32_t)list + 1;
     for (flaw->step = 0; flaw->step < section.count; flaw->step++) {
@@ -196,7 +197,7 @@ static int check_list(struct section section, enum list list, struct census *cen
         if (!next_step(&c, &step)) return EBADMSG;
         flaw->op = step.tag;
         const struct row *row = find_row(step.tag);
-        if (!row || !strchr(row->lists, LETTERS[list]) || !is_well_formed(row, step.payload)) return EBADMSG;
+        if (!row || !strchr(row->lists, letter) || !is_well_formed(row, step.payload)) return EBADMSG;
         if (is_out_of_order(census, step.tag)) return EBADMSG;
     }
     flaw->op = 0;
@@ -219,7 +220,7 @@ static int read_header(const uint8_t *bytes, size_t size, struct plan *plan) {
     if (size < PLAN_HEADER_BYTES || size > PLAN_MAX_BYTES) return EBADMSG;
     if (memcmp(take(&c, sizeof MAGIC), MAGIC, sizeof MAGIC) || take_u32(&c) != size) return EBADMSG;
     plan->flags = take_u32(&c);
-    if (plan->flags & ~PLAN_FLAG_TERMINAL) return EBADMSG;
+    if (plan->flags != PLAN_FLAG_TERMINAL && plan->flags != PLAN_FLAG_IN_PLACE && plan->flags) return EBADMSG;
     uint64_t expected = PLAN_HEADER_BYTES;
     for (int i = 0; i < LISTS; i++) {
         uint64_t offset = take_u32(&c);
@@ -241,10 +242,11 @@ int read_plan(const uint8_t *bytes, size_t size, struct plan *plan, struct flaw 
     *flaw = (struct flaw){0};
     *plan = (struct plan){0};
     if (read_header(bytes, size, plan)) return EBADMSG;
+    const bool in_place = plan->flags & PLAN_FLAG_IN_PLACE;
     for (enum list list = LIST_BEFORE; list <= LIST_AFTER; list++)
-        if (check_list(plan->lists[list], list, &census, flaw)) return EBADMSG;
+        if (check_list(plan->lists[list], list, in_place, &census, flaw)) return EBADMSG;
     *flaw = (struct flaw){0};
-    if (census.starts != 1 || census.inside_waits != census.outside_waits) return EBADMSG;
+    if (census.starts != (in_place ? 0 : 1) || census.inside_waits != census.outside_waits) return EBADMSG;
     flaw->list = LIST_COMMAND + 1;
     if (plan->lists[LIST_COMMAND].count != 1) return plan->lists[LIST_COMMAND].size ? EBADMSG : ENODATA;
     return read_command(plan->lists[LIST_COMMAND], &command);

@@ -9,6 +9,7 @@
 #define PLAN_MAX_BYTES (8u << 20)
 #define PLAN_HEADER_BYTES 80u
 #define PLAN_FLAG_TERMINAL 1u
+#define PLAN_FLAG_IN_PLACE 2u
 #define GROUPS 16
 #define SLOTS 256u
 #define NO_SLOT 0xffffffffu

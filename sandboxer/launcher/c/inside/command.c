@@ -44,12 +44,14 @@ static struct fault execute(struct box *box) {
     return fault;
 }
 
-void run_inside(struct box *box, uint32_t first) {
+struct fault become_command(struct box *box, uint32_t first) {
     struct fault fault = {0};
     int error = run_list(box, LIST_INSIDE, first, &fault);
     if (!error) {
         error = settle(box);
         fault = (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, box->page->step, box->page->op, error};
     }
-    leave_inside(box, error ? fault : execute(box));
+    return error ? fault : execute(box);
 }
+
+void run_inside(struct box *box, uint32_t first) { leave_inside(box, become_command(box, first)); }

@@ -75,7 +75,7 @@ int op_landlock_path(struct box *box, struct cursor *c) {
     int ruleset;
     int error = get_slot(box, slot, SLOT_RULESET, &ruleset);
     if (error) return error;
-    int fd = k_openat2(box->root_fd, path, K_O_PATH | O_CLOEXEC, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_SYMLINKS);
+    int fd = find_without_links(box, path);
     if (fd < 0) return -fd;
     error = allow_below(ruleset, fd, rights);
     k_close(fd);

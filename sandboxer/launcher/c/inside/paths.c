@@ -10,6 +10,33 @@ int find_in_root(const struct box *box, const char *path) {
     return k_openat2(box->root_fd, path, K_O_PATH | O_CLOEXEC, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS);
 }
 
+/* The same for a path without a symbolic link in it; one that stands there now was put there by somebody, and is not followed:
+ * ELOOP or ENOTDIR. In place a filter around us may let no openat2(2) pass, so the names are opened one by one; a link at the end
+ * is opened itself there, and a right on that gives nothing of what it leads to. */
+int find_without_links(const struct box *box, const char *path) {
+    if (!(box->plan.flags & PLAN_FLAG_IN_PLACE))
+        return k_openat2(box->root_fd, path, K_O_PATH | O_CLOEXEC, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_SYMLINKS);
+    char name[PATH_BYTES];
+    int here = k_openat(box->root_fd, ".", K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    while (here >= 0) {
+        while (*path == '/') path++;
+        const char *end = strchr(path, '/');
+        size_t size = end ? (size_t)(end - path) : strlen(path);
+        if (!size) return here;
+        int above = here;
+        if (size < sizeof name) {
+            memcpy(name, path, size);
+            name[size] = 0;
+            here = k_openat(above, name, K_O_PATH | O_NOFOLLOW | O_CLOEXEC | (end ? O_DIRECTORY : 0), 0);
+        } else {
+            here = -ENAMETOOLONG;
+        }
+        k_close(above);
+        path += size;
+    }
+    return here;
+}
+
 /* mkdirat with exactly this mode: the caller's umask is for the command, not for us. */
 int make_directory_at(int dir, const char *name, uint32_t mode) {
     long umask = SYS1(SYS_umask, 0);
