@@ -27,7 +27,7 @@ CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
 @dataclass(slots=True)
-class _Gathered:
+class Gathered:
     """What the rooms gave so far."""
 
     steps: list[Step] = field(default_factory=list)
@@ -58,7 +58,7 @@ def lower_policy(
     if has_terminal:
         policy = replace(policy, traits=policy.traits | {Trait.HAS_TERMINAL})
     check_policy(policy, host)
-    gathered = _Gathered()
+    gathered = Gathered()
     scene = replace(make_scene(policy, host), is_watched=is_watched)
     for room in rooms:
         settings = policy.settings[room.NAME]
@@ -67,7 +67,7 @@ def lower_policy(
         if lacks and enforce is Enforce.REQUIRED:
             gathered.problems += (_refusal(room, lack, policy) for lack in lacks)
         else:
-            gathered.lines += (_weakened(room, lack) for lack in lacks)
+            gathered.lines += (weakened(room, lack) for lack in lacks)
     if gathered.problems:
         raise HostError(gathered.problems)
     for room in rooms:
@@ -77,7 +77,7 @@ def lower_policy(
         scene = replace(scene, shown=scene.shown + lowered.shown)
     first, last = group_steps(gathered.groups, host)
     gathered.steps = [*first, *gathered.steps, *_look_at_spaces(gathered.steps), *last]
-    plan = _assemble(policy, gathered, rooms)
+    plan = assemble(policy, gathered, rooms)
     check_plan(plan, policy.traits)
     return plan
 
@@ -121,7 +121,7 @@ def _first_place(policy: Policy, control: str) -> Place | None:
     return min(places) if places else None
 
 
-def _weakened(room: Room, lack: Lack) -> Line:
+def weakened(room: Room, lack: Lack) -> Line:
     return Line(room.NAME, Status.WEAKENED, lack.what, lack.lost, lack.why, lack.attempt, lack.place)
 
 
@@ -170,7 +170,7 @@ def _make(tree: Hierarchy, controllers: list[str]) -> MakeGroup:
     return MakeGroup(U32(tree.group), Text(tree.mount), Text(controller), U32(tree.levels), TextList(enable), TextList(inherited))
 
 
-def _assemble(policy: Policy, gathered: _Gathered, rooms: Sequence[Room]) -> Plan:
+def assemble(policy: Policy, gathered: Gathered, rooms: Sequence[Room]) -> Plan:
     ordered = sorted(gathered.steps, key=lambda step: step.stage)
     lists = {name: tuple(step for step in ordered if step.stage.list_name == name) for name in ("before", "inside", "after")}
     order = {room.NAME: number for number, room in enumerate(rooms)}

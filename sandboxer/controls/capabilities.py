@@ -226,6 +226,24 @@ def _lines(mine: Settings, scene: Scene, gone: frozenset[str]) -> tuple[Line, ..
     )
 
 
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """None at all: what a profile keeps counts over a box's own namespaces, and here it would count over the host.
+
+    The bounding set and the securebits need CAP_SETPCAP; with no_new_privs nothing is gained without them. capabilities(7).
+    """
+    mine, host = own(Settings, settings), scene.host
+    nothing: list[Op] = [SetAmbient(U64(0)), SetCapabilities(U64(0), U64(0), U64(0))]
+    can_lock = bool(host.capabilities & mask(["setpcap"]))
+    if can_lock:
+        nothing = [DropBounding(U64(0), U32(host.last_capability)), nothing[0], SetSecurebits(U32(STRICT_BITS)), nothing[1]]
+    more = "" if can_lock else "; the bounding set stays as it is, and no_new_privs keeps it from giving anything"
+    lines = [Line(NAME, Status.ENFORCED, f"no capabilities are held, and none can be gained{more}")]
+    if mine.keep:
+        what = f"not held in place, where they would count over the host: {comma(mine.keep)}"
+        lines.append(Line(NAME, Status.UNUSED, what, place=mine.places.get("keep")))
+    return Lowered(tuple(Step(op, Stage.CAPABILITIES, NAME) for op in nothing), tuple(lines))
+
+
 def explain(settings: object) -> tuple[str, ...]:
     """What the job can do of what root can."""
     mine = own(Settings, settings)

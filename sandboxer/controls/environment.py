@@ -196,6 +196,13 @@ def _lines(mine: Settings, passed: set[str], pairs: tuple[tuple[str, str], ...])
     return tuple(lines)
 
 
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """As for a box, where a command is executed; a process that goes on knows its variables already."""
+    if scene.becomes_command:
+        return lower(settings, scene)
+    return Lowered(lines=(Line(NAME, Status.LEFT_OPEN, "the variables of the process stay as they are"),))
+
+
 def explain(settings: object) -> tuple[str, ...]:
     """What of the caller's environment comes in."""
     mine = own(Settings, settings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
+from sandboxer.abi.landlock import BY_NAME
 from sandboxer.abi.namespaces import NAMESPACES, TIME_CLOCKS, CloneFlag
 from sandboxer.controls import parse
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
@@ -317,6 +318,33 @@ def _lines(mine: Settings, kinds: frozenset[str], joins: Mapping[str, str], shif
 
 def _offsets_words(mine: Settings) -> str:
     return ", ".join(f"{clock} by {show_duration_ms(ms)}" for clock, ms in mine.offsets_ms)
+
+
+_SHARED = {
+    "pid": "processes of the caller's outside can be found by number, and their priorities and limits changed; and what is left "
+    "behind when the process ends runs on",
+    "ipc": "System V IPC and POSIX message queues of the host can be used",
+    "uts": "the host's name is seen",
+}
+"""What is lost in place of each kind, beyond what other rooms say: `network` of net, `filesystem` of mount, `ids` of user."""
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """No namespace is made. What stands in: Landlock for signals and debuggers, and /proc is not granted; the rest is lost."""
+    mine = own(Settings, settings)
+    why, attempt = "in place the process stays in the caller's namespaces", "without --in-place, or `sandboxer.run`"
+    lost = {kind: _SHARED[kind] for kind in mine.new if kind in _SHARED}
+    if "pid" in lost and scene.host.landlock_abi < BY_NAME["signal"].abi:
+        lost["pid"] = f"processes of the caller's can be signalled; {lost['pid']}"
+    lacks = [Lack(f"a new {kind} namespace", why, attempt, words, mine.places.get(kind)) for kind, words in lost.items()]
+    lacks += [
+        Lack(f"joining the {kind} namespace {path}", why, attempt, "the caller's own stays", mine.places.get(kind))
+        for kind, path in mine.joined
+    ]
+    if mine.offsets_ms:
+        place = mine.places.get("time_offsets")
+        lacks.append(Lack("shifted clocks", why, attempt, "the clocks are the host's", place))
+    return Lowered(lacks=tuple(lacks))
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sandboxer.abi.landlock import BY_NAME, KERNELS
 from sandboxer.controls import parse
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import choice, own, places_of
@@ -104,6 +105,23 @@ def lower(settings: object, scene: Scene) -> Lowered:
         return Lowered(lines=(Line(NAME, Status.ENFORCED, "no network", place=place),))
     line = Line(NAME, Status.ENFORCED, "a loopback interface of its own, no other network", place=place)
     return Lowered((Step(BringUpLoopback(), Stage.NETWORK, NAME, place),), (line,))
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """Without a namespace there is the host's network or none: `seccomp` and `landlock` see by HOST_NETWORK which it is."""
+    mine = own(Settings, settings)
+    place = mine.places.get("mode")
+    if mine.mode == "host":
+        return Lowered(lines=(Line(NAME, Status.ENFORCED, "the host's network, as the profile says", place=place),))
+    lines = [Line(NAME, Status.ENFORCED, "no network: only unix sockets can be made", place=place)]
+    if mine.mode == "loopback":
+        lines.append(Line(NAME, Status.UNUSED, "a loopback interface of its own cannot be had in place", place=place))
+    lacks = []
+    if scene.host.landlock_abi < BY_NAME["abstract_unix_socket"].abi:
+        why = f"Landlock knows that since Linux {KERNELS[BY_NAME['abstract_unix_socket'].abi]}"
+        lost = "abstract unix sockets of others can be reached"
+        lacks.append(Lack("abstract unix sockets are the host's", why, "a newer kernel, or without --in-place", lost, place))
+    return Lowered(lines=tuple(lines), lacks=tuple(lacks))
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -241,6 +241,30 @@ def _lines(mine: Settings, scene: Scene) -> tuple[Line, ...]:
     return tuple(lines)
 
 
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """no_new_privs, always; the descriptors where a command is executed. There is no init, and the session is the caller's."""
+    mine = own(Settings, settings)
+    steps = [Step(SetNoNewPrivs(), Stage.CAPABILITIES, NAME, mine.places.get("no_new_privs"))]
+    lines = [Line(NAME, Status.ENFORCED, "execve gives no rights", place=mine.places.get("no_new_privs"))]
+    if scene.becomes_command:
+        steps.append(Step(CloseFds(U32List(mine.fds)), Stage.SESSION, NAME, mine.places.get("fds")))
+        lines.append(Line(NAME, Status.ENFORCED, f"descriptors above 2: {comma(mine.fds)}", place=mine.places.get("fds")))
+    else:
+        what = "descriptors that are open stay usable, and so does what is in memory"
+        lines.append(Line(NAME, Status.LEFT_OPEN, what, place=mine.places.get("fds")))
+    if mine.has_new_session:
+        what = "the session is the caller's; nothing can be typed into its terminal (TIOCSTI, TIOCLINUX)"
+        lines.append(Line(NAME, Status.ENFORCED, what, place=mine.places.get("new_session")))
+    unused = [name for name in ("umask", "hostname", "init") if name in mine.places]
+    if unused:
+        lines.append(Line(NAME, Status.UNUSED, f"without effect in place: {comma(unused)}", place=mine.places[unused[0]]))
+    lacks = []
+    if Trait.USES_KEYRINGS in scene.traits:
+        why, attempt = "in place the process keeps the caller's keyrings", "seccomp: {deny: [add_key, keyctl, request_key]}"
+        lacks.append(Lack("the caller's keyrings stay", why, attempt, "keys of the caller can be used"))
+    return Lowered(tuple(steps), tuple(lines), lacks=tuple(lacks))
+
+
 def explain(settings: object) -> tuple[str, ...]:
     """How the command runs, in sentences."""
     mine = own(Settings, settings)

@@ -69,6 +69,7 @@ class Scene:
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
     `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before.
     disk_bytes: how large a file system of the box's own can be. is_watched: somebody outside wants to hear of what is refused.
+    becomes_command: in place, the process is to execute a command; else it goes on as it is.
     """
 
     host: Host
@@ -85,6 +86,7 @@ class Scene:
     shown: tuple[Shown, ...] = ()
     disk_bytes: int = UNLIMITED
     is_watched: bool = False
+    becomes_command: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A room's part of the plan: ops with their stages, what they enforce, what they show, and the groups that they work on."""
+    """A room's part of the plan: ops with their stages, what they enforce, what they show, and the groups that they work on.
+
+    lacks: of a plan in place, what cannot be kept without a box; elsewhere `need` says that.
+    """
 
     steps: tuple[Step, ...] = ()
     lines: tuple[Line, ...] = ()
@@ -117,6 +122,7 @@ class Lowered:
     set: tuple[tuple[str, str], ...] = ()
     shown: tuple[Shown, ...] = ()
     groups: tuple[Want, ...] = ()
+    lacks: tuple[Lack, ...] = ()
 
 
 class Room(Protocol):
@@ -145,6 +151,9 @@ class Room(Protocol):
 
     def lower(self, settings: object, scene: Scene) -> Lowered:
         """The ops for this host. Pure. Raises ProfileError or HostError only for what `need` cannot say."""
+
+    def in_place(self, settings: object, scene: Scene) -> Lowered:
+        """The ops that keep the section in a process that has no box, and what cannot be kept so. Pure. Raises as `lower`."""
 
     def explain(self, settings: object) -> tuple[str, ...]:
         """What the section means, in sentences."""

@@ -105,6 +105,9 @@ class PretendRoom:
     def lower(self, settings: object, scene: Scene) -> Lowered:
         return self.gives(scene)
 
+    def in_place(self, settings: object, scene: Scene) -> Lowered:
+        return self.gives(scene)
+
     def explain(self, settings: object) -> tuple[str, ...]:
         return self.sentences
 

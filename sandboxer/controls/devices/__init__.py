@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandboxer.controls.devices.lower import FIRST_SLOT, has_wall, lower_devices
+from sandboxer.controls.devices.lower import FIRST_SLOT, has_wall, lower_devices, lower_in_place
 from sandboxer.controls.devices.settings import (
     FIELDS,
     NODES,
@@ -26,8 +26,8 @@ TITLE = "what the box has of devices"
 STACKED = False
 
 __all__ = [
-    "FIELDS", "FIRST_SLOT", "NAME", "NODES", "STACKED", "TITLE", "Device", "Settings", "explain", "lower", "meet_devices",
-    "mentions", "need", "settings", "traits", "understand", "widens",
+    "FIELDS", "FIRST_SLOT", "NAME", "NODES", "STACKED", "TITLE", "Device", "Settings", "explain", "in_place", "lower",
+    "meet_devices", "mentions", "need", "settings", "traits", "understand", "widens",
 ]  # fmt: skip
 
 
@@ -101,6 +101,11 @@ def _why_no_wall(host: Host) -> str:
 def lower(settings: object, scene: Scene) -> Lowered:
     """The ops for this host. Pure. Raises ProfileError for devices that are missing or none."""
     return lower_devices(own(Settings, settings), scene)
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """The same devices of the host, as far as Landlock holds them; no terminals and no shared memory of its own."""
+    return lower_in_place(own(Settings, settings), scene)
 
 
 def explain(settings: object) -> tuple[str, ...]:

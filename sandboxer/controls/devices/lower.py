@@ -17,7 +17,7 @@ from sandboxer.abi.mount import MountAttr
 from sandboxer.controls.devices.program import Rule, assemble, v1_lines
 from sandboxer.controls.devices.settings import LINKS, NODES, NUMBERS, READ, WRITE, Settings
 from sandboxer.controls.paths import covers, fact_of, follow, parts
-from sandboxer.controls.room import Lowered, Scene, Shown, Use, Want
+from sandboxer.controls.room import Lack, Lowered, Scene, Shown, Use, Want
 from sandboxer.controls.said import comma
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
@@ -50,11 +50,18 @@ V1 = "devices"
 """The v1 controller. Source: Documentation/admin-guide/cgroup-v1/devices.rst."""
 FIRST_SLOT = 192  # the slots below are for the section filesystem
 _SLOTS = 64
+LEAST_ABI = 2  # of Landlock, where it stands alone; the first one breaks what usual programs do
 _TERMINALS = 128  # kernel.pty.max counts those of the whole machine: no box may take them all
 _DIRECTORY = MountAttr.NOSUID | MountAttr.NOEXEC
 _NODE = _DIRECTORY | MountAttr.RDONLY
 _PTMX = Rule(False, 5, 5, 2, READ | WRITE)
 _PTS = Rule(False, 136, 143, None, READ | WRITE)  # Unix98 pseudo-terminals. Source: Documentation/admin-guide/devices.txt
+
+
+def _use(path: str, access: DeviceAccess, place: Place, *, is_directory: bool) -> Shown:
+    """A device, or a directory of them, and what may be done with it."""
+    use = Use.CONTROL | (Use.READ if access & READ else Use(0)) | (Use.CHANGE if access & WRITE else Use(0))
+    return Shown(path, use | (Use.LIST if is_directory else Use(0)), is_directory, place)
 
 
 class _Lowering:
@@ -83,8 +90,7 @@ class _Lowering:
         point = MakeDirectory(Text(path), U32(0o755)) if is_directory else MakeFile(Text(path), U32(0o444), Blob(b""))
         self.add(point, place)
         self.add(Attach(slot, Text(path)), place)
-        use = Use.CONTROL | (Use.READ if access & READ else Use(0)) | (Use.CHANGE if access & WRITE else Use(0))
-        self.shown.append(Shown(path, use | (Use.LIST if is_directory else Use(0)), is_directory, place))
+        self.shown.append(_use(path, access, place, is_directory=is_directory))
 
     def wall(self, rules: tuple[Rule, ...], host: Host, place: Place) -> Want:
         """What stands behind the mounts, on a control group of the box's own."""
@@ -240,3 +246,25 @@ def lower_devices(said: Settings, scene: Scene) -> Lowered:
     walls = f"; a device {wall} refuses every other one, whatever leads to it" if is_walled else "; its mounts alone hold that"
     line = Line(NAME, Status.ENFORCED, what + walls, place=said.dev_place)
     return Lowered(tuple(lowering.steps), (line, *lines), shown=tuple(lowering.shown), groups=groups)
+
+
+def lower_in_place(said: Settings, scene: Scene) -> Lowered:
+    """The devices that may be opened. The caller's terminal is not among them: a box has none of the caller's either.
+
+    Raises: as `lower_devices`.
+    """
+    if scene.host.landlock_abi < LEAST_ABI:
+        why, attempt = scene.host.landlock_problem, scene.host.landlock_mend or "without --in-place"
+        lost = "every device that the caller may open can be opened"
+        return Lowered(lacks=(Lack("devices cannot be confined in place", why, attempt, lost, said.dev_place),))
+    wanted, lines = _wanted(said, scene.host)
+    nodes = [path for path in NODES if path != "/dev/tty" and fact_of(scene.host, path).kind is PathKind.DEVICE]
+    found = dict.fromkeys(nodes, (READ | WRITE, said.dev_place, False)) if said.dev == "minimal" else {}
+    for device, place in said.allow:
+        path = follow(scene.host, device.path, place).path
+        if path in wanted:
+            is_directory = wanted[path][0].kind is PathKind.DIRECTORY
+            found[path] = (found.get(path, (DeviceAccess.NONE,))[0] | device.access, place, is_directory)
+    shown = [_use(path, access, place, is_directory=is_directory) for path, (access, place, is_directory) in found.items()]
+    what = f"devices that can be opened: {comma(list(found))}"
+    return Lowered(lines=(Line(NAME, Status.ENFORCED, what, place=said.dev_place), *lines), shown=tuple(shown))

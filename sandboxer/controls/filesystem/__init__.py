@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandboxer.controls.filesystem import groups, proc
 from sandboxer.controls.filesystem.fields import FIELDS
+from sandboxer.controls.filesystem.in_place import lower_in_place
 from sandboxer.controls.filesystem.lower import NAME, lower_filesystem
 from sandboxer.controls.filesystem.overlay import kept_directories
 from sandboxer.controls.filesystem.settings import Settings
@@ -17,8 +18,8 @@ from sandboxer.model.policy import Policy, Trait
 from sandboxer.model.section import Section
 
 __all__ = [
-    "FIELDS", "NAME", "STACKED", "TITLE", "Settings", "explain", "lower", "mentions", "need", "settings", "traits", "understand",
-    "widens",
+    "FIELDS", "NAME", "STACKED", "TITLE", "Settings", "explain", "in_place", "lower", "mentions", "need", "settings", "traits",
+    "understand", "widens",
 ]  # fmt: skip
 
 TITLE = "what the box sees of files, and what it may do with them"
@@ -90,6 +91,11 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
 def lower(settings: object, scene: Scene) -> Lowered:
     """The ops for this host. Pure. Raises ProfileError for paths that are missing or collide, HostError for foreign owners."""
     return lower_filesystem(own(Settings, settings), scene)
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """What Landlock can hold of it, and what only mounts can."""
+    return lower_in_place(own(Settings, settings), scene)
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def built_in_files(scene: Scene) -> tuple[Placed[MadeFile], ...]:
     return tuple(Placed(file, built_in(f"{file.path} of the box")) for file in found)
 
 
-def _some(paths: list[str]) -> str:
+def some_paths(paths: list[str]) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return ", ".join(paths[:_NAMED]) + more
@@ -318,7 +318,7 @@ class _Lowering:
         unused = [Line(NAME, Status.UNUSED, text, place=place) for text, place in layout.unused]
         for text, paths in ((NOT_THERE, layout.absent), (NOT_SHOWN, layout.not_shown), (MAKEABLE, layout.makeable)):
             if paths:
-                unused.append(Line(NAME, Status.UNUSED, f"{text}: {_some([path for path, _ in paths])}", place=paths[0][1]))
+                unused.append(Line(NAME, Status.UNUSED, f"{text}: {some_paths([path for path, _ in paths])}", place=paths[0][1]))
         self.lines = [first, *made, *self.lines, *unused]
 
 

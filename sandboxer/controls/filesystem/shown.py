@@ -28,7 +28,7 @@ def _pieces(layout: Layout, host: Host) -> Iterator[Shown]:
     for piece in layout.pieces:
         match piece:
             case Bind(is_pin=False):
-                yield _bind(piece, fact_of(host, piece.source).kind)
+                yield bind_shown(piece, fact_of(host, piece.source).kind)
             case Fill():
                 execute = Use.EXECUTE if piece.tmpfs.execute else Use(0)
                 use = Use.LIST | Use.READ | Use.CHANGE | Use.MAKE | Use.CONNECT
@@ -37,7 +37,7 @@ def _pieces(layout: Layout, host: Host) -> Iterator[Shown]:
                 yield Shown(piece.target, Use.READ, is_directory=False, place=piece.place)
 
 
-def _bind(bind: Bind, kind: PathKind) -> Shown:
+def bind_shown(bind: Bind, kind: PathKind) -> Shown:
     """A host tree. Reading a directory is no talk with the servers whose sockets lie in it; a socket is granted for talking."""
     is_directory = kind is PathKind.DIRECTORY
     use = Use.READ | (Use.LIST if is_directory else Use(0))

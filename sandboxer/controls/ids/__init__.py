@@ -43,8 +43,8 @@ TITLE = "who the job is, inside and outside"
 STACKED = False
 
 __all__ = [
-    "FIELDS", "NAME", "STACKED", "TITLE", "Identity", "Settings", "explain", "identity", "lower", "mentions", "need", "settings",
-    "traits", "understand", "widens",
+    "FIELDS", "NAME", "STACKED", "TITLE", "Identity", "Settings", "explain", "identity", "in_place", "lower", "mentions", "need",
+    "settings", "traits", "understand", "widens",
 ]  # fmt: skip
 
 _LATE = {
@@ -241,6 +241,25 @@ def _lines(mine: Settings, scene: Scene, is_range: bool) -> tuple[Line, ...]:
         what = "`outside` is for boxes that root starts; this job has the caller's ids"
         lines.append(Line(NAME, Status.UNUSED, what, place=mine.places["outside"]))
     return tuple(lines)
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """The ids stay. An ordinary user's are what a box has outside; root's own files are root's."""
+    host = scene.host
+    attempt = "without --in-place, or `sandboxer.run`; or become another user first"
+    lacks = []
+    if host.uid == 0:
+        why = "in place the process keeps its ids; it holds no capabilities, but files know their owner"
+        lost = "it is root to the files that are granted, and to every file's attributes"
+        lacks.append(Lack("the process is still root", why, attempt, lost, own(Settings, settings).places.get("outside")))
+    kept = tuple(group for group in host.groups if group != host.gid)
+    if kept:
+        why = "setgroups(2) needs CAP_SETGID, and in place nothing of the ids changes"
+        lost = "files that these groups may use stay usable where `filesystem` grants them"
+        lacks.append(Lack(f"the caller's supplementary groups stay: {comma(kept)}", why, attempt, lost))
+    return Lowered(
+        lines=(Line(NAME, Status.UNUSED, f"the ids are the caller's own: {host.uid} and {host.gid}"),), lacks=tuple(lacks)
+    )
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ flow down a tree and cannot be taken back below: what is hidden or read-only ins
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandboxer.abi.landlock import BY_NAME, KERNELS
 from sandboxer.controls import parse
 from sandboxer.controls.landlock import words
@@ -31,8 +33,8 @@ from sandboxer.model.report import Line, Status
 from sandboxer.model.section import Field, Merge, Said, Section
 
 __all__ = [
-    "FIELDS", "NAME", "STACKED", "TITLE", "Settings", "explain", "lower", "mentions", "need", "settings", "traits", "understand",
-    "widens",
+    "FIELDS", "NAME", "STACKED", "TITLE", "Settings", "explain", "in_place", "lower", "mentions", "need", "settings", "traits",
+    "understand", "widens",
 ]  # fmt: skip
 
 TITLE = "the second wall: the same rights once more, in Landlock"
@@ -159,6 +161,20 @@ def lower(settings: object, scene: Scene) -> Lowered:
     lowered = lower_walls(mine, scene)
     more = (*words.missing_lines(mine, lost), *words.log_lines(mine, scene.host, is_heard=is_heard(scene)))
     return Lowered(lowered.steps, (*lowered.lines, *more))
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """The walls, where nothing else holds files: the profile's own handles all that the kernel knows, whatever is `unhandled`.
+
+    Ports as in a box, and none where the profile gives no network. What an older kernel does not handle, the rooms say whose
+    it is: `filesystem`, `network`, `namespaces`.
+    """
+    mine = own(Settings, settings)
+    first = replace(mine.walls[0], unhandled=frozenset())
+    if scene.host.landlock_abi < USABLE_ABI:
+        return Lowered()
+    traits = frozenset({Trait.NEW_NET_NAMESPACE}) | (scene.traits & {Trait.HOST_NETWORK})
+    return lower_walls(replace(mine, walls=(first, *mine.walls[1:])), replace(scene, traits=traits))
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ An rlimit can only go down: where the caller's own hard limit is lower, that one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sandboxer.abi.rlimits import Rlimit
@@ -39,6 +39,7 @@ COUNTED_BY_NAMESPACE = (5, 14)
 POLICIES = (0, 3, 5)
 """SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, as `scheduler` has its words. Source: include/uapi/linux/sched.h."""
 
+_BOXED = "without --in-place, or `sandboxer.run`"
 NO_DUMP = 1
 """RLIMIT_CORE of 1 stops dumps to files and to core_pattern's program; 0 does not stop the latter. Source: fs/coredump.c."""
 
@@ -290,6 +291,48 @@ def _clock(mine: Settings) -> tuple[Op, ...]:
     grace_ms = mine.values["grace"]
     signal = STOP_SIGNALS[mine.values["stop_signal"]] if grace_ms else Signal.SIGKILL
     return (ArmWallClock(U64(mine.wall_ms), U64(grace_ms), U32(signal)),)
+
+
+_BY_MONITOR = {
+    "wall": "nothing ends it by the clock",
+    "output": "what it writes to its outputs is not bounded",
+}
+
+
+def in_place(settings: object, scene: Scene) -> Lowered:
+    """What rlimits keep, each process for itself; there is no group to count a whole, and no monitor to end it. setrlimit(2).
+
+    A soft limit never goes up: a process that is confined already is not given anything back.
+    """
+    mine, host = own(Settings, settings), scene.host
+    steps, lines = [], []
+    for row in ROWS:
+        value, place = mine.values[row.word], mine.places.get(row.word)
+        if row.rlimit is None:
+            continue
+        asked = data_stand_in(mine.values, ()) if row.word == "data" else value
+        op = _set_rlimit(row, row.rlimit, asked, scene, is_second=False)
+        now, _ = host.rlimits.get(row.rlimit.name.lower(), (UNLIMITED, UNLIMITED))
+        steps.append(Step(replace(op, soft=U64(min(op.soft, now))), Stage.LIMITS, NAME, place))
+        if not (row.word == "processes" and host.uid == 0):
+            lines.append(_line(row, asked, op, place))
+    scheduling, told = _scheduling(mine)
+    found = list(lacks(mine.values, mine.places, _without_groups(host)))
+    if host.uid == 0 and mine.values["processes"] != UNLIMITED:
+        why = "the kernel does not hold root to RLIMIT_NPROC"
+        found.append(Lack("processes are not limited", why, _BOXED, "a fork bomb is possible", mine.places.get("processes")))
+    for word, lost in _BY_MONITOR.items():
+        if mine.values[word] != UNLIMITED:
+            why = "in place there is no monitor"
+            found.append(Lack(f"{word} is not limited", why, _BOXED, lost, mine.places.get(word)))
+    return Lowered((*steps, *scheduling), (*lines, *told), lacks=tuple(found))
+
+
+def _without_groups(host: Host) -> Host:
+    """A host on which the process has no control group of its own, and why."""
+    names = {knob.controller for row in ROWS for knob in (row.v1, row.v2) if knob} | {""}
+    problems = dict.fromkeys(names, "in place the process has no control group of its own")
+    return replace(host, cgroup="none", hierarchies=(), controller_problems=problems)
 
 
 def explain(settings: object) -> tuple[str, ...]:

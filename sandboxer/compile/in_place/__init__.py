@@ -1,0 +1,1 @@
+"""Plans without a box: what of a policy a process can keep by itself."""
