@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from sandboxer.model.outcome.files import Collected, LeftOut
     from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
+    from sandboxer.run.in_place.restrict import Restriction, restrict
     from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
     from sandboxer.run.live.stream import Stream
     from sandboxer.sessions.box import Box
@@ -88,6 +89,7 @@ __all__ = [
     "ProfileError",
     "Reason",
     "RemoteError",
+    "Restriction",
     "Result",
     "Risk",
     "SandboxExecutor",
@@ -108,6 +110,7 @@ __all__ = [
     "box_task",
     "host",
     "load",
+    "restrict",
     "run",
     "sandboxed",
     "stream",
@@ -136,6 +139,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("Collected", "LeftOut"), "sandboxer.model.outcome.files"),
     **dict.fromkeys(("DenialSeen", "Ended", "Event", "Stderr", "Stdout", "UsageTick"), "sandboxer.run.live.events"),
+    **dict.fromkeys(("Restriction", "restrict"), "sandboxer.run.in_place.restrict"),
     "Stream": "sandboxer.run.live.stream",
     "Box": "sandboxer.sessions.box",
     "Change": "sandboxer.sessions.changes",

@@ -12,7 +12,7 @@ from sandboxer.launcher.spawn import launcher_path
 NAME = "compile"
 SUMMARY = "Write the plan of a command to a file that `sandboxer-launch --plan FILE` runs without Python"
 USAGE = "--output FILE [--profile NAME] [options] -- CMD [ARGUMENT...]"
-_NOT_HERE = ("--report", "--json", "--no-cache", "--verbose", "--quiet")
+_NOT_HERE = ("--report", "--json", "--no-cache", "--verbose", "--quiet", "--in-place", "--weaken")
 OPTIONS = (
     Option("--output", "FILE", short="-o", help="where the plan goes"),
     *(row for row in EXEC_OPTIONS if row.flag not in _NOT_HERE),

@@ -40,6 +40,8 @@ OPTIONS = (
     Option("--usage", help="when it has ended, tell on one line of standard error what the box used"),
     Option("--json", help="in place of our messages, write that JSON to standard error, on one line"),
     Option("--explain", help="tell what was refused, by which rule, and what would allow it at what risk"),
+    Option("--in-place", help="without a box: confine the process that becomes the command, by what needs no namespace"),
+    Option("--weaken", help="with --in-place: go on without what the profile requires and cannot be kept so"),
     Option("--no-cache", help="compile the profile anew, and keep nothing"),
     Option("--verbose", short="-v", help="tell on standard error how each part of the profile is enforced"),
     Option("--quiet", short="-q", help="keep notes to ourselves; errors are still told"),
@@ -54,6 +56,10 @@ is told too where the kernel records it and we may read that: Linux 6.15, auditi
 The machine's audit log gets those records then; elsewhere the last line says why they are missing. Refusals by mounts, file
 modes, capabilities and limits are not seen. The same is under `denials` in --report and --json.
 
+With --in-place there is no box and no monitor: this process drops its capabilities, enters a Landlock domain, loads the filters
+and becomes the command. What only namespaces, mounts and control groups can keep is refused, unless its section says
+`enforce: best_effort` or --weaken is given; -v tells all of it.
+
 exit status:
   the command's own, if it ended by itself
   128+N    signal N ended it
@@ -66,6 +72,14 @@ A command can return these numbers too; --report and --json tell them apart.
 """
 PLAN_FLAGS = ("--read", "--write", "--env", "--timeout", "--memory", "--network", "--set", "--fd")
 REFUSED = 125
+NEEDS_MONITOR = {
+    "--timeout": "nobody stays behind to hold the clock",
+    "--report": "nobody stays behind to tell how it ended",
+    "--json": "nobody stays behind to tell how it ended",
+    "--usage": "nobody stays behind to count",
+    "--explain": "nobody stays behind to answer refused calls",
+    "--tty": "nobody stays behind to pass on what is typed and shown",
+}
 ELOOP, ENXIO = 40, 6
 
 
@@ -73,8 +87,11 @@ def run(given: Given) -> int:
     """Find or compile the plan, start it, wait, tell what there is to tell; the exit status."""
     argv = read_command(given)
     request = read_request(given)
+    check_in_place(given)
     telling = Telling(given, argv, request.profile)
     try:
+        if given.has("--in-place"):
+            return run_in_place(request, argv, telling, may_weaken=given.has("--weaken"))
         telling.open_report()
         return run_request(request, argv, telling, is_cached=not given.has("--no-cache"))
     except Exception as error:
@@ -173,6 +190,34 @@ def run_entry(
     return telling.after(entry, command, data, status, explained)
 
 
+def check_in_place(given: Given) -> None:
+    """Raises: UsageError for options that only a box can fulfil, or that only mean something without one."""
+    if not given.has("--in-place"):
+        if given.has("--weaken"):
+            raise UsageError("--weaken is for --in-place", "`enforce: best_effort` in the profile, for a box")
+        return
+    for flag, why in NEEDS_MONITOR.items():
+        if given.has(flag):
+            raise UsageError(f"{flag} cannot be had with --in-place: {why}", f"leave {flag} or --in-place away")
+
+
+def run_in_place(request: Request, argv: list[str], telling: Telling, *, may_weaken: bool) -> int:
+    """Become the command; the exit status if that cannot be. Raises: as `run_request`."""
+    from sandboxer.run.in_place.become import become, find_fault, prepare_command
+
+    prepared = prepare_command(request, argv, may_weaken=may_weaken)
+    check_kept(prepared.kept)
+    telling.before_in_place(prepared.about)
+    found = find_fault(prepared)
+    if found:
+        status, problem = found
+        from sandboxer.cli.messages import show_problem
+
+        say(show_problem(problem))
+        return status
+    become(prepared)
+
+
 def check_kept(kept: Sequence[int]) -> None:
     """Descriptors that the command gets must be the caller's. Ours are close-on-exec, and what the caller gave us cannot be."""
     for descriptor in kept:
@@ -245,6 +290,21 @@ class Telling:
 
             for line in show_report(read_about(entry.about), is_whole=self._is_verbose):
                 say(line)
+
+    def before_in_place(self, about: About) -> None:
+        """The same for a command that nobody tells anything of afterwards; each loss at once, for there is no box to check."""
+        from sandboxer.cli.messages import show_line, show_report
+        from sandboxer.model.report import Status
+
+        if self._is_quiet:
+            return
+        if self._is_verbose:
+            for line in show_report(about, is_whole=True):
+                say(line)
+            return
+        for lost in about.report.lines:
+            if lost.status is Status.WEAKENED:
+                say(next(show_line(lost)))
 
     def after(self, entry: Entry, command: Command, data: bytes, status: int, explained: Explained | None = None) -> int:
         """The exit status; and whatever a plain exit status cannot say."""

@@ -1,0 +1,1 @@
+"""Confinement without a box: of the calling process, and of a command that takes its place."""
