@@ -121,7 +121,13 @@ def test_landlock_handles_everything_whatever_the_profile_leaves_to_mounts() -> 
     created = next(step.op for step in found.steps if isinstance(step.op, LandlockCreate))
     assert (created.filesystem, created.network, created.scoped) == (0xFFFF, 3, 3)
     assert [step.op.path for step in found.steps if isinstance(step.op, LandlockPath)] == ["/a"]
-    assert kept(landlock, host=replace(HERE, landlock_abi=1)) == Lowered()
+    assert kept(landlock, host=replace(HERE, landlock_abi=1)).steps == ()
+
+
+def test_kernel_older_than_the_section_asks_for_is_a_loss() -> None:
+    assert lost(kept(landlock, "least_abi: 6", replace(HERE, landlock_abi=5))) == ["Landlock of ABI 6"]
+    assert lost(kept(landlock, "least_abi: 6", replace(HERE, landlock_abi=6))) == []
+    assert lost(kept(landlock, host=replace(HERE, landlock_abi=0))) == ["Landlock cannot be used here"]
 
 
 def test_landlock_holds_ports_only_where_there_is_a_list_or_no_network() -> None:
@@ -133,6 +139,9 @@ def test_landlock_holds_ports_only_where_there_is_a_list_or_no_network() -> None
     assert network_of("") == (3, [])
     assert network_of("", Trait.HOST_NETWORK) == (0, [])
     assert network_of("connect_tcp: [443]", Trait.HOST_NETWORK) == (2, [443])
+    older, shared = replace(HERE, landlock_abi=3), frozenset({Trait.HOST_NETWORK})
+    assert lost(kept(landlock, "connect_tcp: [443]", older, traits=shared)) == ["a list of ports for connect_tcp"]
+    assert lost(kept(landlock, "connect_tcp: [443]", older)) == []
 
 
 # ── the process ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,6 +178,15 @@ def test_limits_never_go_up_and_what_needs_a_group_or_a_monitor_is_lost() -> Non
     assert [what.split()[0] for what in lost(found)] == ["memory", "cpu_time", "idle", "wall", "output"]
     assert lost(kept(limits, "open_files: 1024")) == []
     assert lost(kept(limits, host=PRIVILEGED)) == ["processes are not limited"]
+
+
+def test_core_dumps_are_kept_from_the_hosts_handler_too() -> None:
+    host = replace(HERE, rlimits={"core": (0, 1 << 20)})
+    assert [
+        (int(step.op.soft), int(step.op.hard))
+        for step in kept(limits, "core: 0", host).steps
+        if isinstance(step.op, SetRlimit) and step.op.resource == Rlimit.CORE
+    ] == [(1, 1)]
 
 
 def test_network_is_the_hosts_or_none() -> None:

@@ -230,13 +230,17 @@ def test_what_is_open_stays_usable(box: Box) -> None:
     os.chown(secret, box.person.uid, box.person.gid)
     code = f"""\
     file = open({str(secret)!r})
+    directory = os.open(os.environ["HOME"], os.O_RDONLY)
     found = sandboxer.restrict("box", weaken=True)
     seen["read"] = file.read()
     seen["anew"] = attempt(read, {str(secret)!r})
+    seen["listed"] = "open" in os.listdir(directory)
+    seen["below"] = attempt(lambda: os.open("open", os.O_RDONLY, dir_fd=directory))
     seen["told"] = [line.what for line in found.report.lines if line.status.value == "left open"]
     """
     seen = confine(box, code)
     assert (seen["read"], seen["anew"]) == ("text", "EACCES")
+    assert (seen["listed"], seen["below"]) == (True, "EACCES")
     assert seen["told"][0].startswith("descriptors that are open stay usable")
 
 

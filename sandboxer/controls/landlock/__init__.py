@@ -166,15 +166,19 @@ def lower(settings: object, scene: Scene) -> Lowered:
 def in_place(settings: object, scene: Scene) -> Lowered:
     """The walls, where nothing else holds files: the profile's own handles all that the kernel knows, whatever is `unhandled`.
 
-    Ports as in a box, and none where the profile gives no network. What an older kernel does not handle, the rooms say whose
-    it is: `filesystem`, `network`, `namespaces`.
+    Ports as in a box, and none where the profile gives no network. What an older kernel does not handle of the rest, the rooms
+    say whose it is: `filesystem`, `network`, `namespaces`.
     """
     mine = own(Settings, settings)
     first = replace(mine.walls[0], unhandled=frozenset())
+    lacks = need(settings, scene.host)
+    if Trait.HOST_NETWORK in scene.traits:
+        lacks += tuple(words.port_lacks(mine, scene.host))
     if scene.host.landlock_abi < USABLE_ABI:
-        return Lowered()
+        return Lowered(lacks=lacks)
     traits = frozenset({Trait.NEW_NET_NAMESPACE}) | (scene.traits & {Trait.HOST_NETWORK})
-    return lower_walls(replace(mine, walls=(first, *mine.walls[1:])), replace(scene, traits=traits))
+    lowered = lower_walls(replace(mine, walls=(first, *mine.walls[1:])), replace(scene, traits=traits))
+    return replace(lowered, lacks=lacks)
 
 
 def explain(settings: object) -> tuple[str, ...]:

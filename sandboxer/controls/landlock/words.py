@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sandboxer.abi.landlock import BY_NAME, KERNELS, LOG_ABI, RIGHTS, Kind
 from sandboxer.controls.landlock.meaning import ALL, NAME, OF_KIND, USABLE_ABI, Settings, Wall
+from sandboxer.controls.room import Lack
 from sandboxer.model.host import Host
 from sandboxer.model.report import Line, Status
 
@@ -58,6 +59,14 @@ def missing_lines(settings: Settings, lost: Mapping[str, str]) -> Iterator[Line]
     if others:
         what = ", ".join(f"{name} {since(name)}" for name in others)
         yield Line(NAME, Status.UNUSED, f"newer than this kernel's Landlock, and not handled: {what}")
+
+
+def port_lacks(settings: Settings, host: Host) -> Iterator[Lack]:
+    """Lists of ports that are newer than the host's Landlock, where nothing else holds a network that the profile gives."""
+    for right in sorted({right for wall in settings.walls for right in wall.ports}):
+        if host.landlock_abi < BY_NAME[right].abi:
+            why = f"{right} came with {since(right)}"
+            yield Lack(f"a list of ports for {right}", why, "a newer kernel", "all ports are open", settings.places.get(right))
 
 
 def log_lines(settings: Settings, host: Host, *, is_heard: bool = False) -> Iterator[Line]:

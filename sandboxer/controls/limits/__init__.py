@@ -313,9 +313,14 @@ def in_place(settings: object, scene: Scene) -> Lowered:
         asked = data_stand_in(mine.values, ()) if row.word == "data" else value
         op = _set_rlimit(row, row.rlimit, asked, scene, is_second=False)
         now, _ = host.rlimits.get(row.rlimit.name.lower(), (UNLIMITED, UNLIMITED))
-        steps.append(Step(replace(op, soft=U64(min(op.soft, now))), Stage.LIMITS, NAME, place))
-        if not (row.word == "processes" and host.uid == 0):
-            lines.append(_line(row, asked, op, place))
+        # A core limit of 1 is less than one of 0, which leaves the program of core_pattern.
+        soft = op.soft if (row.rlimit, op.soft) == (Rlimit.CORE, NO_DUMP) else min(op.soft, now)
+        steps.append(Step(replace(op, soft=U64(soft)), Stage.LIMITS, NAME, place))
+        line = _line(row, asked, op, place)
+        if row.rlimit is not Rlimit.NPROC:
+            lines.append(line)
+        elif host.uid != 0:
+            lines.append(replace(line, what=f"{line.what}, all processes of the user counted"))
     scheduling, told = _scheduling(mine)
     found = list(lacks(mine.values, mine.places, _without_groups(host)))
     if host.uid == 0 and mine.values["processes"] != UNLIMITED:
