@@ -88,6 +88,7 @@ def test_required_sections_refuse_before_anything_runs(box: Box) -> None:
     assert "--weaken" in said
 
 
+@needs("landlock>=3")
 def test_losses_are_told_and_all_of_it_with_verbose(box: Box) -> None:
     box.profile(LOST)
     done = box.run("true", options=["--in-place"])

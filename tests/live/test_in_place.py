@@ -299,14 +299,17 @@ def test_kernel_without_landlock_confines_no_files_and_is_refused(box: Box) -> N
 
 
 @needs("landlock>=3")
+@pytest.mark.parametrize(
+    ("error", "number"), [("OSError(errno.ENOMEM, '')", 12), ("KeyboardInterrupt()", 4), ("MemoryError()", 4)]
+)
 @pytest.mark.parametrize("where", ["rehearsal", "process"])
-def test_step_that_fails_is_told_with_how_far_it_came(box: Box, where: str) -> None:
+def test_step_that_fails_is_told_with_how_far_it_came(box: Box, where: str, error: str, number: int) -> None:
     code = f"""\
     from sandboxer.kernel.in_place import confinement
     from sandboxer.model.op import LoadFilter
     own, load = os.getpid(), confinement.APPLY[LoadFilter]
     def fail(op):
-        if (os.getpid() == own) == ({where!r} == "process"): raise OSError(errno.ENOMEM, "")
+        if (os.getpid() == own) == ({where!r} == "process"): raise {error}
         load(op)
     confinement.APPLY[LoadFilter] = fail
     try: sandboxer.restrict("box", weaken=True)
@@ -314,7 +317,37 @@ def test_step_that_fails_is_told_with_how_far_it_came(box: Box, where: str) -> N
     seen["home"] = attempt(os.listdir, os.environ["HOME"])
     """
     seen = confine(box, code)
-    text, number = seen["error"]
-    assert number == 12
+    text, told = seen["error"]
+    assert told == number
     assert ("this process is partly confined: " in text) == (where == "process")
     assert seen["home"] == ("EACCES" if where == "process" else "ok")
+
+
+@needs("landlock>=3")
+def test_time_that_was_used_already_is_told_and_not_the_end(box: Box) -> None:
+    box.profile("limits: {cpu_time: 1s}")
+    code = """\
+    while time.process_time() < %s: pass
+    try: sandboxer.restrict("box", weaken=True)
+    except sandboxer.UnsupportedError as error: seen["refused"] = str(error).splitlines()[0]
+    seen["home"] = attempt(os.listdir, os.environ["HOME"])
+    """
+    seen = confine(box, code % "1.1")
+    assert "s of CPU time, and may use 1" in seen["refused"]
+    assert seen["home"] == "ok"
+    box.profile("limits: {cpu_time: 60s}")
+    assert confine(box, code % "1.1") == {"home": "EACCES"}
+
+
+@needs("landlock>=3")
+def test_second_call_behind_a_filter_without_fork_is_refused_and_changes_nothing(box: Box) -> None:
+    own = f"filesystem: {{execute: ['{box.installation.package.parents[3]}']}}\n"
+    box.profile(own + "seccomp: {deny: [clone, fork, vfork]}")
+    box.profile(own + "limits: {open_files: 50}", name="last")
+    code = """\
+    sandboxer.restrict("box", weaken=True)
+    try: sandboxer.restrict("last", weaken=True)
+    except sandboxer.UnsupportedError as error: seen["refused"] = str(error).splitlines()[0]
+    seen["files"] = resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 50
+    """
+    assert confine(box, code) == {"refused": "the confinement cannot be tried ahead in a child: EPERM", "files": True}

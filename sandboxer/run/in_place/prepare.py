@@ -6,20 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sandboxer.abi.rlimits import Rlimit
 from sandboxer.compile.in_place.lower import lower_in_place
 from sandboxer.compile.resolve import Resolved
 from sandboxer.compile.search import caller_of_process
 from sandboxer.compile.words import Teller
 from sandboxer.controls import ROOMS
 from sandboxer.errors import HostError, KernelError, Problem
-from sandboxer.kernel.explain import explain, kernel_error
+from sandboxer.kernel.explain import errno_name, kernel_error
 from sandboxer.kernel.in_place.confinement import Confinement
 from sandboxer.kernel.in_place.facts import count_threads, find_process_facts
 from sandboxer.kernel.in_place.rehearsal import rehearse
+from sandboxer.model.op import SetRlimit
 from sandboxer.model.plan import Plan, Step
 from sandboxer.run.prepare import check_directory_stayed, check_values_pass, host_for, resolve_request
 from sandboxer.run.request import Request
 
+EINTR = 4
 ENDING_TRIES, ENDING_S = 50, 0.002
 """`Thread.join` returns a moment before the kernel has let the thread go."""
 
@@ -56,12 +59,24 @@ def check_alone() -> None:
         )
 
 
+def check_time_left(plan: Plan) -> None:
+    """What a process has used counts: under a limit below that the kernel would end it at once. Raises: HostError."""
+    spent_s = time.process_time()
+    for step in plan.inside:
+        if isinstance(step.op, SetRlimit) and int(step.op.resource) == Rlimit.CPU and step.op.soft <= spent_s:
+            why = "RLIMIT_CPU counts what a process has used before"
+            attempt = "restrict earlier, or in a child; or a higher limits.cpu_time"
+            what = f"this process has used {spent_s:.1f} s of CPU time, and may use {step.op.soft}"
+            raise HostError(Problem(what, where=step.place, why=why, attempt=attempt))
+
+
 @contextmanager
 def rehearsed(plan: Plan) -> Iterator[Confinement]:
     """All that can be opened ahead is open, and a child has done the rest without a fault.
 
     Raises: KernelError for a step that cannot be done; HostError if no child can be made. Nothing has changed then.
     """
+    check_time_left(plan)
     with Confinement([step.op for step in plan.inside]) as confinement:
         try:
             confinement.prepare()
@@ -70,8 +85,11 @@ def rehearsed(plan: Plan) -> Iterator[Confinement]:
         try:
             fault = rehearse(confinement)
         except OSError as error:
-            told = explain("rehearse", error.errno or 0, "try the confinement in a child").problem()
-            raise HostError(told) from error
+            why = "the kernel is asked by trying, and a filter of before, or a limit on processes, lets no child be made"
+            what = f"the confinement cannot be tried ahead in a child: {errno_name(error.errno or 0)}"
+            raise HostError(
+                Problem(what, why=why, attempt="all of it in the first call, or a first profile that allows fork")
+            ) from error
         if fault:
             raise _failed(plan.inside[fault.step], fault.errno)
         yield confinement
@@ -83,8 +101,9 @@ def _failed(step: Step, number: int) -> KernelError:
     return kernel_error(type(step.op).__name__, number, words, step.place)
 
 
-def partly_confined(step: Step, number: int) -> KernelError:
-    """A step that failed behind others that cannot be taken back."""
+def partly_confined(step: Step, error: BaseException) -> KernelError:
+    """A step that failed, or was not come to, behind others that cannot be taken back. Signal handlers may raise anything."""
+    number = error.errno if isinstance(error, OSError) and error.errno else EINTR
     problem = _failed(step, number).problems[0]
     what = f"this process is partly confined: {problem.what}"
     attempt = f"end it: it holds some of the plan, and not all; {problem.attempt}"

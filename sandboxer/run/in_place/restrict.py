@@ -61,6 +61,6 @@ def restrict(
         check_alone()
         try:
             confinement.apply()
-        except OSError as error:
-            raise partly_confined(plan.inside[confinement.step], error.errno or 0) from error
+        except BaseException as error:
+            raise partly_confined(plan.inside[confinement.step], error) from error
     return restriction
