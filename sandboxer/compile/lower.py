@@ -60,26 +60,46 @@ def lower_policy(
     check_policy(policy, host)
     gathered = Gathered()
     scene = replace(make_scene(policy, host), is_watched=is_watched)
-    for room in rooms:
-        settings = policy.settings[room.NAME]
-        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
-        lacks = room.need(settings, host)
-        if lacks and enforce is Enforce.REQUIRED:
-            gathered.problems += (_refusal(room, lack, policy) for lack in lacks)
-        else:
-            gathered.lines += (weakened(room, lack) for lack in lacks)
-    if gathered.problems:
-        raise HostError(gathered.problems)
-    for room in rooms:
-        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
-        lowered = room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce))
-        gathered.add(room.NAME, lowered)
-        scene = replace(scene, shown=scene.shown + lowered.shown)
+    _ask_for_needs(policy, host, rooms, gathered)
+    _lower_rooms(policy, scene, rooms, gathered)
     first, last = group_steps(gathered.groups, host)
     gathered.steps = [*first, *gathered.steps, *_look_at_spaces(gathered.steps), *last]
     plan = assemble(policy, gathered, rooms)
     check_plan(plan, policy.traits)
     return plan
+
+
+def find_scene(policy: Policy, host: Host, rooms: Sequence[Room]) -> Scene:
+    """The scene behind the last room: with everything that the box shows and holds back.
+
+    Raises: as `lower_policy`, for a box that cannot be has nothing to show.
+    """
+    check_policy(policy, host)
+    gathered = Gathered()
+    _ask_for_needs(policy, host, rooms, gathered)
+    return _lower_rooms(policy, make_scene(policy, host), rooms, gathered)
+
+
+def _ask_for_needs(policy: Policy, host: Host, rooms: Sequence[Room], gathered: Gathered) -> None:
+    """What the host lacks: lines for best_effort sections. Raises: HostError with everything that required ones lack."""
+    for room in rooms:
+        lacks = room.need(policy.settings[room.NAME], host)
+        if lacks and policy.enforce.get(room.NAME, Enforce.REQUIRED) is Enforce.REQUIRED:
+            gathered.problems += (_refusal(room, lack, policy) for lack in lacks)
+        else:
+            gathered.lines += (weakened(room, lack) for lack in lacks)
+    if gathered.problems:
+        raise HostError(gathered.problems)
+
+
+def _lower_rooms(policy: Policy, scene: Scene, rooms: Sequence[Room], gathered: Gathered) -> Scene:
+    """Each room's part, in order; each reads what those before it show."""
+    for room in rooms:
+        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
+        lowered = room.lower(policy.settings[room.NAME], _with_enforce(scene, enforce))
+        gathered.add(room.NAME, lowered)
+        scene = replace(scene, shown=scene.shown + lowered.shown, held=scene.held + lowered.held)
+    return scene
 
 
 def make_scene(policy: Policy, host: Host) -> Scene:

@@ -67,7 +67,8 @@ class Scene:
 
     Ids: `inside_uid` and `inside_gid` are the job's in its user namespace, `outside_uid` and `outside_gid` the host's ids that
     they stand for; `user_name` is the job's name for the first. `host_name` is what the box calls itself.
-    `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before.
+    `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before, and `held`
+    the paths below it where less may be done than at the path above: what is hidden or stays read-only.
     disk_bytes: how large a file system of the box's own can be. is_watched: somebody outside wants to hear of what is refused.
     becomes_command: in place, the process is to execute a command; else it goes on as it is.
     """
@@ -84,6 +85,7 @@ class Scene:
     host_name: str = "sandbox"
     capabilities: int = 0
     shown: tuple[Shown, ...] = ()
+    held: tuple[Shown, ...] = ()
     disk_bytes: int = UNLIMITED
     is_watched: bool = False
     becomes_command: bool = False
@@ -113,6 +115,7 @@ class Want:
 class Lowered:
     """A room's part of the plan: ops with their stages, what they enforce, what they show, and the groups that they work on.
 
+    held: below what is shown, the paths where less may be done.
     lacks: of a plan in place, what cannot be kept without a box; elsewhere `need` says that.
     """
 
@@ -121,6 +124,7 @@ class Lowered:
     passed: tuple[str, ...] = ()
     set: tuple[tuple[str, str], ...] = ()
     shown: tuple[Shown, ...] = ()
+    held: tuple[Shown, ...] = ()
     groups: tuple[Want, ...] = ()
     lacks: tuple[Lack, ...] = ()
 

@@ -11,7 +11,7 @@ def regenerate() -> int:
     changed = {path: text for path, text in texts.items() if not path.exists() or path.read_text() != text}
     stale = [path for path in GOLDEN.rglob("*.txt") if path not in texts]
     for path, text in changed.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     for path in stale:
         path.unlink()

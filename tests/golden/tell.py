@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sandboxer.compile.lower import lower_policy
+from sandboxer.compile.lower import find_scene, lower_policy
 from sandboxer.compile.resolve import resolve
 from sandboxer.compile.search import Caller, Origin, Root, SearchPaths, shipped_directory
 from sandboxer.compile.show import explain_policy
 from sandboxer.compile.words import Teller
 from sandboxer.controls import ROOMS
+from sandboxer.controls.lsm.apparmor import Label, make_label
 from sandboxer.errors import SandboxerError
 from sandboxer.model.host import Host
 from sandboxer.model.op import LoadFilter
@@ -30,6 +31,9 @@ from tests.golden.hosts import HOSTS
 CHECKOUT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).resolve().parent
 MEANING = "meaning"
+LABELS = "apparmor"
+LABELLED = ("root-6.18", "user-6.12")
+"""The hosts for which AppArmor profiles are kept: others show the same files."""
 TODAY = datetime.date(2026, 1, 1)
 WIDTH = 130
 INDENT = " " * 6
@@ -51,6 +55,8 @@ def golden_texts() -> Iterator[tuple[Path, str]]:
     """Every golden file with the text that it should have."""
     for profile in profiles():
         yield golden_path(MEANING, profile), tell_meaning(profile)
+        for name in LABELLED:
+            yield golden_path(f"{LABELS}/{name}", profile), label_on(profile, name).text
         for name in HOSTS:
             yield golden_path(name, profile), tell_plan(profile, name)
 
@@ -78,6 +84,12 @@ def _broken(sentence: str) -> Iterator[str]:
     items = _COMMA.split(sentence)
     groups = itertools.groupby(items, key=lambda item: item if "/" in item else item[:1])
     yield from (", ".join(group) if number == 0 else INDENT + ", ".join(group) for number, (_, group) in enumerate(groups))
+
+
+@functools.cache
+def label_on(profile: str, host_name: str) -> Label:
+    """The AppArmor profile of a shipped profile on a pretended host."""
+    return make_label(find_scene(policy_on(profile, host_name), HOSTS[host_name], ROOMS))
 
 
 def tell_plan(profile: str, host_name: str) -> str:

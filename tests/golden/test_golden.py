@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.golden.hosts import HOSTS
-from tests.golden.tell import CHECKOUT, GOLDEN, MEANING, golden_path, golden_texts, profiles, tell_meaning, tell_plan
+from tests.golden.tell import (
+    CHECKOUT,
+    GOLDEN,
+    LABELLED,
+    LABELS,
+    MEANING,
+    golden_path,
+    golden_texts,
+    label_on,
+    profiles,
+    tell_meaning,
+    tell_plan,
+)
 
 HOW = "if that is what you want: python -m tests.golden.regenerate"
 
@@ -32,6 +44,12 @@ def test_plan_is_the_reviewed_one(profile: str, host: str) -> None:
 @pytest.mark.parametrize("profile", profiles())
 def test_meaning_is_the_reviewed_one(profile: str) -> None:
     check(golden_path(MEANING, profile), tell_meaning(profile))
+
+
+@pytest.mark.parametrize("host", LABELLED)
+@pytest.mark.parametrize("profile", profiles())
+def test_apparmor_profile_is_the_reviewed_one(profile: str, host: str) -> None:
+    check(golden_path(f"{LABELS}/{host}", profile), label_on(profile, host).text)
 
 
 def test_no_golden_is_left_of_a_profile_that_is_gone() -> None:

@@ -11,7 +11,7 @@ from sandboxer.controls.filesystem.layout import lay_out
 from sandboxer.controls.filesystem.pieces import Bind, Cover, Fill, Freeze, Ids, Layout, NewFile, NewLink, Piece
 from sandboxer.controls.filesystem.proc import SEALED
 from sandboxer.controls.filesystem.settings import PRIVATE, Placed, Settings
-from sandboxer.controls.filesystem.shown import find_shown
+from sandboxer.controls.filesystem.shown import find_held, find_shown
 from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.paths import fact_of
 from sandboxer.controls.room import Lowered, Scene
@@ -162,7 +162,14 @@ class _Lowering:
         self.take_sources()
         self.report(layout)
         shown = find_shown(layout, self.host, has_proc=self.has_proc)
-        return Lowered(tuple(self.steps), tuple(self.lines), shown=(*shown, *shown_groups.shown), groups=shown_groups.wants)
+        held_of_proc = proc.find_held(self.settings, self.host) if self.has_proc else ()
+        return Lowered(
+            tuple(self.steps),
+            tuple(self.lines),
+            shown=(*shown, *shown_groups.shown),
+            held=(*find_held(layout, self.host), *held_of_proc),
+            groups=shown_groups.wants,
+        )
 
     def place_groups(self) -> groups.Groups:
         """The box's own control groups."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandboxer.abi.mount import MountAttr
 from sandboxer.controls.filesystem.settings import Placed, Settings
 from sandboxer.controls.paths import covers, fact_of
+from sandboxer.controls.room import Shown, Use
 from sandboxer.model.host import Host, PathKind
 from sandboxer.model.op import U32, U64, BindInside, MakeDirectory, MountFilesystem, Op, Text, TextList
 from sandboxer.model.place import Place, built_in
@@ -61,6 +62,26 @@ def _is_open_to_others(path: str, host: Host, bits: int) -> bool:
     return not is_roots or bool(fact.mode & (bits | bits << 3))
 
 
+def _read_only(settings: Settings, host: Host) -> tuple[Placed[str], ...]:
+    """What stays read-only: what the job could change otherwise, and what is not covered."""
+    covered = [path for path, _, _ in masks(settings, host)]
+    said = [Placed(path, _MASKS_PLACE) for path in READ_ONLY] + list(settings.proc_read_only)
+    there = (item for item in said if _is_open_to_others(item.value, host, 0o2))
+    return tuple(item for item in there if not any(covers(path, item.value) for path in covered))
+
+
+def find_held(settings: Settings, host: Host) -> tuple[Shown, ...]:
+    """What of /proc is hidden or read-only."""
+    if settings.proc.value != "fresh":
+        return ()
+    hidden = [Shown(path, Use(0), is_directory, place) for path, is_directory, place in masks(settings, host)]
+    read_only = [
+        Shown(item.value, Use.LIST | Use.READ, fact_of(host, item.value).kind is PathKind.DIRECTORY, item.place)
+        for item in _read_only(settings, host)
+    ]
+    return (*hidden, *read_only)
+
+
 def lower_proc(settings: Settings, host: Host, *, hidden_file: str, hidden_directory: str) -> tuple[tuple[Op, Place], ...]:
     """Mount the box's own /proc and cover what says too much; hidden_file and hidden_directory are what covers it."""
     if settings.proc.value == "none":
@@ -73,13 +94,9 @@ def lower_proc(settings: Settings, host: Host, *, hidden_file: str, hidden_direc
     ]
     if settings.proc.value == "processes":
         return tuple(found)
-    covered = masks(settings, host)
-    read_only = [Placed(path, _MASKS_PLACE) for path in READ_ONLY] + list(settings.proc_read_only)
-    for item in read_only:
-        is_covered = any(covers(path, item.value) for path, _, _ in covered)
-        if _is_open_to_others(item.value, host, 0o2) and not is_covered:
-            found.append((BindInside(Text(item.value), Text(item.value), U64(SEALED), U32(1)), item.place))
-    for path, is_directory, where in covered:
+    for item in _read_only(settings, host):
+        found.append((BindInside(Text(item.value), Text(item.value), U64(SEALED), U32(1)), item.place))
+    for path, is_directory, where in masks(settings, host):
         source = hidden_directory if is_directory else hidden_file
         found.append((BindInside(Text(source), Text(path), U64(SEALED), U32(0)), where))
     return tuple(found)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandboxer.controls.filesystem.pieces import Bind, Fill, Layout, NewFile
+from sandboxer.controls.filesystem.pieces import Bind, Cover, Fill, Freeze, Layout, NewFile
 from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.paths import fact_of
 from sandboxer.controls.room import Shown, Use
 from sandboxer.model.host import Host, PathKind
 from sandboxer.model.place import built_in
 
+UNCHANGED = Use.LIST | Use.READ | Use.EXECUTE | Use.CONTROL | Use.CONNECT
+"""All that can be done where nothing is changed."""
 _ROOT = built_in("the box's root")
 
 
@@ -22,6 +24,21 @@ def find_shown(layout: Layout, host: Host, *, has_proc: bool) -> tuple[Shown, ..
         # No name can be made there, whatever is mounted.
         found.append(Shown("/proc", Use.LIST | Use.READ | Use.CHANGE, place=built_in("filesystem.proc")))
     return (*found, *_pieces(layout, host))
+
+
+def find_held(layout: Layout, host: Host) -> tuple[Shown, ...]:
+    """What a piece holds back of the one that it lies in, where it shows nothing itself: hidden paths, and read-only ones of an
+    overlay."""
+    found = []
+    for piece in layout.pieces:
+        match piece:
+            case Cover():
+                found.append(Shown(piece.target, Use(0), piece.is_directory, piece.place))
+            case Freeze():
+                # An overlay lies where it lies on the host.
+                is_directory = fact_of(host, piece.target).kind is PathKind.DIRECTORY
+                found.append(Shown(piece.target, UNCHANGED, is_directory, piece.place))
+    return tuple(found)
 
 
 def _pieces(layout: Layout, host: Host) -> Iterator[Shown]:

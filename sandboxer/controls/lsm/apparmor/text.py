@@ -1,0 +1,98 @@
+"""The whole text of a label, and its name: a digest of it. So equal policies share one, and loading it twice changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandboxer.abi.capabilities import CAPABILITIES
+from sandboxer.controls.lsm.apparmor.files import file_rules
+from sandboxer.controls.room import Scene
+from sandboxer.errors import Problem, ProfileError
+from sandboxer.model.policy import Trait
+
+PREFIX = "sandboxer-"
+_DIGITS = 16
+_FLAGS = ("attach_disconnected", "mediate_deleted")
+_SYS_ADMIN, _NET_ADMIN, _NET_RAW = (1 << CAPABILITIES[name] for name in ("sys_admin", "net_admin", "net_raw"))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An AppArmor profile by the name under which it is loaded. `text` is what the parser reads; its paths need not be UTF-8."""
+
+    name: str
+    text: str
+
+    @property
+    def data(self) -> bytes:
+        """The text as bytes, with the bytes of paths as they are."""
+        return os.fsencode(self.text)
+
+
+def make_label(scene: Scene, *, is_complaining: bool = False) -> Label:
+    """The label of a box; what its rooms show must be in the scene (`compile.lower.find_scene`).
+
+    is_complaining: what it does not allow is recorded and happens all the same. Raises: ProfileError for paths that cannot be
+    said, and for a box whose files are not known.
+    """
+    if Trait.JOINED_MOUNT_NAMESPACE in scene.traits:
+        why = "a mount namespace that is joined brings its own root, and what lies there is not known here"
+        raise ProfileError(Problem("no AppArmor profile can be made of a joined mount namespace", why=why))
+    body = "".join(f"  {line},\n" if line else "\n" for line in _body(scene))
+    flags = ", ".join((*(("complain",) if is_complaining else ()), *_FLAGS))
+    name = PREFIX + hashlib.sha256(os.fsencode(f"{flags}\n{body}")).hexdigest()[:_DIGITS]
+    return Label(name, f'abi <abi/3.0>,\n\nprofile "{name}" flags=({flags}) {{\n{body}}}\n')
+
+
+def _body(scene: Scene) -> Iterator[str]:
+    """The rules without their commas; an empty line between subjects."""
+    yield from (rule.show() for rule in file_rules(scene.shown, scene.held))
+    for subject in (_network(scene), _unix(), _others(), _mounts(scene), _capabilities(scene)):
+        lines = tuple(subject)
+        yield from ("", *lines) if lines else ()
+
+
+def _network(scene: Scene) -> Iterator[str]:
+    """Sockets by family. What the job has no network for is not even made."""
+    yield "network unix"
+    is_own = Trait.NEW_NET_NAMESPACE in scene.traits
+    has_network = not is_own or bool({Trait.HOST_NETWORK, Trait.WANTS_LOOPBACK} & scene.traits)
+    if not has_network and not scene.capabilities & _NET_ADMIN:
+        return
+    kinds = ("stream", "dgram", *(("raw",) if scene.capabilities & _NET_RAW else ()))
+    yield from (f"network {family} {kind}" for family in ("inet", "inet6") for kind in kinds)
+    yield from (f"network netlink {kind}" for kind in ("raw", "dgram"))
+    if scene.capabilities & _NET_RAW:
+        yield from (f"network packet {kind}" for kind in ("raw", "dgram"))
+
+
+def _unix() -> Iterator[str]:
+    """Abstract and nameless unix sockets: those of the box among each other, and what was handed in. Paths are files' business.
+
+    The parser takes no peer for what one end does alone, so these are two rules.
+    """
+    yield "unix (create, bind, listen, getattr, setattr, getopt, setopt, shutdown)"
+    yield "unix (connect, accept, send, receive) peer=(label=@{profile_name})"
+    yield "unix (send, receive) peer=(label=unconfined)"
+
+
+def _others() -> Iterator[str]:
+    """Other processes. Whoever may signal or trace the box from outside is decided by what holds them."""
+    yield "signal (receive)"
+    yield "signal (send) peer=@{profile_name}"
+    yield "ptrace (readby, tracedby)"
+    yield "ptrace (read, trace) peer=@{profile_name}"
+
+
+def _mounts(scene: Scene) -> Iterator[str]:
+    """Mounting is for a job that holds CAP_SYS_ADMIN in the box; a namespace that it makes gives it none under a label."""
+    if scene.capabilities & _SYS_ADMIN:
+        yield from ("mount", "umount", "pivot_root")
+
+
+def _capabilities(scene: Scene) -> Iterator[str]:
+    names = sorted(CAPABILITIES, key=lambda name: CAPABILITIES[name])
+    return (f"capability {name}" for name in names if scene.capabilities & 1 << CAPABILITIES[name])
