@@ -454,6 +454,20 @@ ADVICE: Mapping[str, Rows] = {
         "E2BIG": ("16 Landlock domains are stacked, and the ones around us count", "use fewer `restrict` layers"),
         "EPERM": ("a domain needs no_new_privs or CAP_SYS_ADMIN", "drop the override of `process.no_new_privs`"),
     },
+    "set_exec_label": {
+        "ENOENT": ("no AppArmor profile of that name is loaded", "sandboxer policy install PROFILE, as root"),
+        "ESTALE": (
+            "the AppArmor profile of that name is loaded in another mode",
+            "sandboxer policy install PROFILE, as root",
+        ),
+        "EISNAM": (
+            "a standard stream is a file of the host, and AppArmor would take it away without a word",
+            "a pipe: `cat FILE | sandboxer exec ... | cat > FILE`",
+        ),
+        "EACCES": ("AppArmor does not let this caller choose a profile", "start it unconfined"),
+        "EPERM": ("AppArmor does not let this caller choose a profile", "start it unconfined"),
+        "EINVAL": ("AppArmor is not in use, or this is no name of a profile", "apparmor: {enforce: best_effort}"),
+    },
     "clear_work": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
         "ENOENT": ("the directory is gone", "nothing to mend"),

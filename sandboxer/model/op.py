@@ -568,6 +568,20 @@ class OwnPipes(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class SetExecLabel(Op):
+    """Have execve put the command under an AppArmor profile that is loaded, and read back that it will. apparmor(7).
+
+    request: `exec NAME`. answer: what the kernel has to say of it then, `NAME (enforce)`. The streams must be pipes, sockets,
+    terminals, devices or memfds: the kernel silently takes away a file that the profile does not grant.
+    """
+
+    TAG: ClassVar[int] = 78
+    WORDS: ClassVar[str] = "put the command under the AppArmor profile {op.answer}"
+    request: Text
+    answer: Text
+
+
+@dataclass(frozen=True, slots=True)
 class LandlockCreate(Op):
     """Make a Landlock ruleset that handles these rights, and keep it in a slot. landlock_create_ruleset(2).
 
@@ -776,7 +790,7 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, HandOver,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, HandOver,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

@@ -38,6 +38,7 @@ class Stage(IntEnum):
     CAPABILITIES = 250
     INIT = 260
     TERMINAL = 270
+    LABEL = 272
     LANDLOCK = 275
     FILTER = 280
     # after
