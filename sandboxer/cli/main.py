@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 else:
     import _signal  # `signal` costs an import of enum
 
-VERBS = ("exec", "show", "explain", "profiles", "check", "top", "schema", "compile", "import", "export")
-MODULES = {"import": "formats.import_", "export": "formats.export"}
+VERBS = ("exec", "show", "explain", "profiles", "check", "top", "schema", "compile", "import", "export", "policy")
+MODULES = {"import": "formats.import_", "export": "formats.export", "policy": "formats.policy"}
 TAKE_COMMANDS = ("exec", "compile")
 REFUSED = 125
 

@@ -15,6 +15,7 @@ from sandboxer.controls import (
     process,
     seccomp,
 )
+from sandboxer.controls.lsm import apparmor
 from sandboxer.controls.room import Room
 
 ROOMS: tuple[Room, ...] = (
@@ -29,4 +30,5 @@ ROOMS: tuple[Room, ...] = (
     process,
     environment,
     landlock,
+    apparmor,
 )

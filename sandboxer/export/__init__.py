@@ -1,7 +1,7 @@
 """Policies in the languages of others, and back: one module for each format, and its name here.
 
-An exporter has SUMMARY and `write(policy, situation, may_narrow=...)`, an importer SUMMARY and `read(data, file, name)`; both
-return a Translation: the text, and what it did not keep word for word.
+An exporter has SUMMARY and `write(policy, situation, host=..., may_narrow=...)`, an importer SUMMARY and `read(data, file,
+name)`; both return a Translation: the text, and what it did not keep word for word.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Protocol
 
 from sandboxer.controls.seccomp.rules import Situation
 from sandboxer.export.notes import Translation
+from sandboxer.model.host import Host
 from sandboxer.model.policy import Policy
 
-EXPORTERS = {"oci-seccomp": "oci_seccomp"}
+EXPORTERS = {"oci-seccomp": "oci_seccomp", "apparmor": "apparmor"}
 IMPORTERS = {"oci-seccomp": "oci_import"}
 
 
@@ -22,8 +23,11 @@ class Exporter(Protocol):
 
     SUMMARY: str
 
-    def write(self, policy: Policy, situation: Situation, *, may_narrow: bool = False) -> Translation:
-        """The text of a policy, for one machine and set of capabilities. Raises: ProfileError for what it cannot say."""
+    def write(self, policy: Policy, situation: Situation, *, host: Host, may_narrow: bool = False) -> Translation:
+        """The text of a policy, for one machine and set of capabilities. Raises: ProfileError for what it cannot say.
+
+        host: this machine, with the facts of the paths that the policy mentions, for formats that speak of files.
+        """
 
 
 class Importer(Protocol):

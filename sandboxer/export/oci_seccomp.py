@@ -28,6 +28,7 @@ from sandboxer.export.notes import Kind, Note, Translation
 from sandboxer.export.oci_document import Comparison
 from sandboxer.export.oci_proof import check_same
 from sandboxer.export.oci_read import read_document
+from sandboxer.model.host import Host
 from sandboxer.model.json_node import parse_json
 from sandboxer.model.policy import Policy
 
@@ -41,7 +42,7 @@ MAX_UNEQUAL = 2
 Part = tuple[Comparison, ...]
 
 
-def write(policy: Policy, situation: Situation, *, may_narrow: bool = False) -> Translation:
+def write(policy: Policy, situation: Situation, *, host: Host, may_narrow: bool = False) -> Translation:
     """The JSON of a policy. may_narrow: refuse more, and tell it, where the exact text would be too long.
 
     Raises: ProfileError for what is too long; InternalError if the proof fails.

@@ -15,6 +15,7 @@ from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.errors import Problem, UnsupportedError
 from sandboxer.kernel.audit.log import find_audit_problem
 from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages, find_io_weights
+from sandboxer.kernel.lsm.apparmor import find_apparmor_obstacle
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -104,7 +105,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         tried=dict(trial.errnos),
         paths=find_facts(paths),
     )
-    return _with_groups(host, mounts, trial)
+    return _with_labels(_with_groups(host, mounts, trial))
 
 
 def _read_status() -> str:
@@ -114,6 +115,12 @@ def _read_status() -> str:
             Problem("there is no /proc here", why="what this kernel and this caller can do is read from it", attempt=MOUNT_PROC)
         )
     return text
+
+
+def _with_labels(host: Host) -> Host:
+    """The host with what stands in the way of labels."""
+    found = find_apparmor_obstacle()
+    return replace(host, apparmor_problem=found.why, apparmor_mend=found.mend) if found else host
 
 
 def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:

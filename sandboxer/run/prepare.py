@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -14,15 +15,17 @@ from sandboxer.compile.options import Widening, Widens
 from sandboxer.compile.resolve import Resolved, resolve
 from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
+from sandboxer.controls.lsm import apparmor
 from sandboxer.errors import Problem, ProfileError
+from sandboxer.kernel.lsm.apparmor import find_loaded
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.probe import probe
 from sandboxer.kernel.stamp import stamp
-from sandboxer.model.host import Host, PathKind
-from sandboxer.model.op import CloseFds, SetWorkingDirectory, Text
+from sandboxer.model.host import Host, PathKind, Unloaded
+from sandboxer.model.op import CloseFds, SetExecLabel, SetWorkingDirectory, Text
 from sandboxer.model.place import option_place
 from sandboxer.model.plan import Plan, Recipe
-from sandboxer.model.policy import Policy, Trait
+from sandboxer.model.policy import Enforce, Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
@@ -94,12 +97,14 @@ def compile_request(request: Request, *, ask: Ask | None = None) -> Compiled:
         host = host_for(resolved.policy, probe())
     elif problem:
         host = told_problem(host, problem)
+    host = told_unloaded(request, resolved.policy, host)
     plan = make_plan(request, resolved.policy, host)
     check_values_pass(request, plan.recipe)
     files = tuple(looked.path for looked in resolved.trail)
     scope = scope_inputs() if is_scope_wanted else ()
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources(), *scope))
-    return Compiled(entry, plan, resolved.policy, files, host, has_moved, is_passing=bool(problem) and can_be_asked())
+    is_passing = (bool(problem) and can_be_asked()) or is_label_passing(resolved.policy)
+    return Compiled(entry, plan, resolved.policy, files, host, has_moved, is_passing)
 
 
 def resolve_request(request: Request, caller: Caller | None = None) -> Resolved:
@@ -135,6 +140,38 @@ def check_directory_stayed(cwd: str, host: Host) -> None:
             raise ProfileError(
                 Problem(f"somebody has moved the working directory {cwd}", why=why, attempt="again, when it stays")
             )
+
+
+def told_unloaded(request: Request, policy: Policy, host: Host) -> Host:
+    """The host with the AppArmor profile that this policy wants, if the kernel does not have it as it is wanted."""
+    if apparmor.settings(policy).profile == apparmor.NONE or host.apparmor_problem:
+        return host
+    wanted = [step.op for step in make_plan(request, policy, host).inside if isinstance(step.op, SetExecLabel)]
+    unloaded = []
+    for op in wanted:
+        name = op.request.removeprefix("exec ")
+        found = find_loaded(name)
+        if found != op.answer:
+            is_made = apparmor.settings(policy).profile == apparmor.GENERATE
+            mend = install_command(request, is_root=host.uid == 0) if is_made else "sudo apparmor_parser --replace FILE"
+            unloaded.append(Unloaded(name, found, mend))
+    return replace(host, unloaded=tuple(unloaded))
+
+
+def install_command(request: Request, *, is_root: bool) -> str:
+    """The command that loads the AppArmor profile of a request. Root's boxes show other files than those of an ordinary user."""
+    if request.kept and request.kept.shown:
+        return "a session without a directory of the host, whose boxes are as those of `sandboxer exec`"
+    words = shlex.join([*(word for flag, value in request.options for word in (flag, value)), request.profile])
+    if is_root:
+        return f"sandboxer policy install {words}"
+    return f"sandboxer export apparmor {words} | sudo apparmor_parser --replace --skip-cache"
+
+
+def is_label_passing(policy: Policy) -> bool:
+    """What is loaded can change at any time. Where that only weakens the run, every start looks anew."""
+    is_wanted = apparmor.settings(policy).profile != apparmor.NONE
+    return is_wanted and policy.enforce.get(apparmor.NAME) is Enforce.BEST_EFFORT
 
 
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 
@@ -14,11 +15,12 @@ def write_translation(given: Given, text: str, notes: Iterable[Note], *, what: s
     """Write a text to `--output` or to standard output, and its notes to standard error; with `--json` both as JSON."""
     path = given.one("--output")
     if path:
-        write_whole(path, text.encode(), what=what)
+        write_whole(path, os.fsencode(text), what=what)
     if given.has(JSON.flag):
         print_json({"output": path or None, "text": None if path else text, "notes": [note.data() for note in notes]})
         return
     if not path:
-        sys.stdout.write(text)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(text))  # paths need not be UTF-8
     for note in notes:
         sys.stderr.writelines(visible(f"sandboxer: {line}" if line[:1] != " " else line) + "\n" for line in note.show())

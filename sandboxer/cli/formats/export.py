@@ -48,15 +48,15 @@ def run(given: Given) -> int:
     from sandboxer.compile.lower import make_scene
     from sandboxer.controls.seccomp.rules import Situation
     from sandboxer.kernel.probe import probe
-    from sandboxer.run.prepare import resolve_request
+    from sandboxer.run.prepare import host_for, resolve_request
 
     policy = resolve_request(request).policy
-    host = probe()
+    host = host_for(policy, probe())
     situation = Situation(
         arch or host.arch, kernel or host.kernel, make_scene(policy, host).capabilities if held is None else held
     )
     _check_arch(situation.arch)
-    done = load_exporter(name).write(policy, situation, may_narrow=given.has("--narrow"))
+    done = load_exporter(name).write(policy, situation, host=host, may_narrow=given.has("--narrow"))
     write_translation(given, done.text, done.notes, what="the export")
     return 0
 

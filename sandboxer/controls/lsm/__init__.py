@@ -1,1 +1,1 @@
-"""Labels of the kernel's security modules, made from what the other sections say. No section of a profile asks for one yet."""
+"""Labels of the kernel's security modules, made from what the other sections say: a room for each module."""

@@ -9,7 +9,7 @@ import pytest
 from sandboxer.abi.mount import MountAttr
 from sandboxer.controls.filesystem.lower import attributes_of
 from sandboxer.controls.filesystem.tree import Access
-from sandboxer.controls.room import Lowered
+from sandboxer.controls.room import Lowered, Use
 from sandboxer.errors import HostError, ProfileError
 from sandboxer.model.host import Host, PathFact, PathKind
 from sandboxer.model.op import (
@@ -243,3 +243,20 @@ def test_read_only_path_that_is_missing_is_reported_as_what_it_is(lowered: Lower
         "nothing of it is in the box anyway: /etc/none",
         "not there to be kept read-only, so the job can make it: /srv/data/none",
     ]
+
+
+def test_what_is_hidden_and_what_an_overlay_keeps_is_told_as_held(lowered: Lower, user_host: Host) -> None:
+    text = """
+      read: [/srv]
+      hide: [/srv/data/secret]
+      overlay: [/home/user/project]
+      read_only: [/home/user/project/.git]
+      proc: fresh
+    """
+    held = {item.path: item for item in lowered(text, user_host).held}
+    assert (held["/srv/data/secret"].use, held["/srv/data/secret"].is_directory) == (Use(0), False)
+    assert held["/home/user/project/.git"].is_directory
+    assert held["/home/user/project/.git"].use & (Use.CHANGE | Use.MAKE | Use.READ) == Use.READ
+    assert held["/proc/sys"].use == Use.LIST | Use.READ
+    assert held["/proc/acpi"].use == Use(0)
+    assert lowered("read: [/srv]", user_host).held == ()

@@ -1,4 +1,16 @@
-"""The whole text of a label, and its name: a digest of it. So equal policies share one, and loading it twice changes nothing."""
+"""The whole text of a label, and its name: a digest of it. So equal policies share one, and loading it twice changes nothing.
+
+**Which paths.** AppArmor asks for the name of a file from the root of the mount namespace of whoever opens it. After pivot_root
+that root is the box's own, so every path here is one of the box, and a label is right in a box and nowhere else. What was opened
+outside and handed in (a terminal) has no name there: `attach_disconnected` has it matched by its name on the host instead of
+being refused unseen, and `mediate_deleted` keeps a file that was unlinked while it is open under the rules of its old name.
+What has no path at all, a pipe or a memfd that is read and written, is not asked about.
+
+**What wins.** Rules that allow add up, as rights of Landlock do, but AppArmor can also take back: what is hidden or read-only
+below a granted tree is denied, and that wins. Where something is granted again below that, the denial leaves out what is
+needed there, and the mounts alone hold it.
+Source: security/apparmor/path.c, d_namespace_path; apparmor.d(5).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +21,18 @@ from dataclasses import dataclass
 
 from sandboxer.abi.capabilities import CAPABILITIES
 from sandboxer.controls.lsm.apparmor.files import file_rules
-from sandboxer.controls.room import Scene
+from sandboxer.controls.paths import covers
+from sandboxer.controls.room import Scene, Shown, Use
 from sandboxer.errors import Problem, ProfileError
+from sandboxer.model.place import built_in
 from sandboxer.model.policy import Trait
 
 PREFIX = "sandboxer-"
 _DIGITS = 16
 _FLAGS = ("attach_disconnected", "mediate_deleted")
+OWN = Shown("/box", Use.LIST | Use.READ | Use.CHANGE | Use.MAKE | Use.CONNECT, place=built_in("the run's own directory"))
+_STREAMS = tuple(f'"/dev/{name}" rw' for name in ("null", "console", "pts/[0-9]*", "tty[A-Z0-9]*"))
+"""Devices that a standard stream of the caller's can be; where the box has no such device, its own paths are not meant."""
 _SYS_ADMIN, _NET_ADMIN, _NET_RAW = (1 << CAPABILITIES[name] for name in ("sys_admin", "net_admin", "net_raw"))
 
 
@@ -49,10 +66,17 @@ def make_label(scene: Scene, *, is_complaining: bool = False) -> Label:
 
 def _body(scene: Scene) -> Iterator[str]:
     """The rules without their commas; an empty line between subjects."""
-    yield from (rule.show() for rule in file_rules(scene.shown, scene.held))
+    yield from (rule.show() for rule in file_rules(_with_own(scene.shown), scene.held))
+    yield from ("", *_STREAMS)
     for subject in (_network(scene), _unix(), _others(), _mounts(scene), _capabilities(scene)):
         lines = tuple(subject)
         yield from ("", *lines) if lines else ()
+
+
+def _with_own(shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
+    """What is shown and, where nothing else is, the directory of a run with files of its own: such a run needs no other label."""
+    is_taken = any(covers(OWN.path, item.path) or (item.path != "/" and covers(item.path, OWN.path)) for item in shown)
+    return shown if is_taken else (*shown, OWN)
 
 
 def _network(scene: Scene) -> Iterator[str]:

@@ -65,6 +65,14 @@ def test_name_is_a_digest_of_what_the_text_says() -> None:
     assert len({label.name, *(other.name for other in others)}) == 5
 
 
+def test_run_with_files_of_its_own_needs_no_other_label_and_a_profile_with_something_there_has_its_own() -> None:
+    tmpfs = Use.LIST | Use.READ | Use.CHANGE | Use.MAKE | Use.CONNECT
+    assert make_label(replace(BOX, shown=(*BOX.shown, Shown("/box", tmpfs)))) == make_label(BOX)
+    taken = make_label(replace(BOX, shown=(*BOX.shown, Shown("/box/in", Use.LIST | Use.READ))))
+    assert '"/box/in/{,**}" rk' in taken.text
+    assert '"/box/{,**}"' not in taken.text
+
+
 def test_language_is_pinned_and_nothing_else_is_read() -> None:
     text = make_label(BOX).text
     assert text.startswith("abi <abi/3.0>,\n")
