@@ -50,6 +50,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         *_landlock_records(host),
         _control_groups(host),
         _device_programs(host),
+        _labels(host),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
     return rows
@@ -57,6 +58,13 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
 
 def _proc_obstacle(host: Host) -> Obstacle | None:
     return Obstacle(host.fresh_proc_problem, host.fresh_proc_mend) if host.fresh_proc_problem else None
+
+
+def _labels(host: Host) -> Ability:
+    """No profile that comes with sandboxer asks for one, so their lack is no fault of a machine."""
+    if host.apparmor_problem:
+        return Ability("AppArmor labels", State.NOTE, f"cannot be given: {host.apparmor_problem}")
+    return Ability("AppArmor labels", State.NOTE, "can be given, when root has loaded them (sandboxer policy install)")
 
 
 def _privilege(host: Host) -> Ability:

@@ -125,3 +125,9 @@ def test_refusals_of_landlock_are_heard_or_it_is_said_why_not() -> None:
     assert "auditing is off" in row(Host(landlock_abi=7, audit_problem="auditing is off"), "Landlock's refusals").says
     assert "since Linux 6.15" in row(Host(landlock_abi=6, audit_problem=""), "Landlock's refusals").says
     assert not [found for found in find_abilities(Host(landlock_abi=0)) if found.name == "Landlock's refusals"]
+
+
+def test_labels_of_apparmor_are_a_note_with_what_is_in_the_way() -> None:
+    assert row(Host(), "AppArmor labels").says.startswith("can be given")
+    found = row(Host(apparmor_problem="the kernel has none"), "AppArmor labels")
+    assert (found.state, found.says) == (State.NOTE, "cannot be given: the kernel has none")

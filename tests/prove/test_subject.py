@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sandboxer.abi import bpf
 from sandboxer.abi.rlimits import Rlimit
-from sandboxer.errors import InternalError
+from sandboxer.errors import HostError, InternalError
+from sandboxer.kernel.probe import probe
 from sandboxer.model.op import NO_SLOT, U32, U64, OpenTree, SetRlimit, SetUmask, Text
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.report import Report
 from sandboxer.model.stage import Stage
-from sandboxer.prove.subject import answer_name, check_only_adds, check_same_but_limits
+from sandboxer.prove.subject import answer_name, check_only_adds, check_same_but_limits, make_subject, with_program
+from sandboxer.run.prepare import resolve_request
+from sandboxer.run.request import Request
 
 
 def limit(value: int) -> Step:
@@ -74,3 +78,19 @@ def test_recipe_of_the_environment_stays() -> None:
 )
 def test_answers_have_names(answer: int, name: str) -> None:
     assert answer_name(answer) == name
+
+
+@pytest.mark.parametrize("label", ["generate", "none"])
+def test_box_under_a_generated_label_is_not_shown_the_probe_and_another_is(label: str, tmp_path: Path) -> None:
+    """What it shows is the label's text, and so its name."""
+    profile = tmp_path / "mine.yaml"
+    text = f"kind: profile\nname: mine\ndescription: of a test\nextends: [strict]\napparmor: {{profile: {label}}}\n"
+    profile.write_text(text)
+    request = Request(str(profile))
+    host = replace(probe(), apparmor_problem="")
+    subject = make_subject(request, resolve_request(request), host)
+    if label == "generate":
+        with pytest.raises(HostError, match="mine cannot be proven as it is"):
+            with_program(subject, "/usr/bin/env")
+    else:
+        assert with_program(subject, "/usr/bin/env").plan.profile == "mine"
