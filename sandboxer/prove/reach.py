@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from sandboxer.abi.landlock import Kind, mask_of
 from sandboxer.controls import devices, landlock, namespaces, network
+from sandboxer.controls.lsm import apparmor
 from sandboxer.controls.room import Use
-from sandboxer.model.op import LandlockCreate
+from sandboxer.model.op import LandlockCreate, SetExecLabel
 from sandboxer.model.plan import Step
 from sandboxer.prove.files import AT_FDCWD, judge_opens
 from sandboxer.prove.judge import judge_all, judge_answer, lacking, unless_refused
-from sandboxer.prove.probe import Probe, Trial
+from sandboxer.prove.probe import Finding, Probe, Seen, Trial
 from sandboxer.prove.rights import has_proc, judge_namespaces, weakened
 from sandboxer.prove.script import Script, answer, data, scratch
 from sandboxer.prove.subject import Subject
@@ -70,6 +71,12 @@ def foreign_devices(subject: Subject) -> Iterator[Probe]:
     yield Probe("devices", declared, owns, (trial,), why_not=lacking(script, but="mknodat"))
 
 
+def _is_labelled(subject: Subject) -> bool:
+    """The command is under a label that refuses to make a socket of a network."""
+    has_label = any(isinstance(step.op, SetExecLabel) for step in subject.plan.inside)
+    return has_label and apparmor.refuses_sockets(apparmor.settings(subject.policy), subject.scene)
+
+
 def reachable_network(subject: Subject) -> Iterator[Probe]:
     """A route to somewhere else, and to itself where there is a loopback. Nothing is sent: the socket is one for datagrams.
 
@@ -84,10 +91,13 @@ def reachable_network(subject: Subject) -> Iterator[Probe]:
     away = script.call("connect", answer(sock), data(_address(ELSEWHERE)), 16)
     home = script.call("connect", answer(sock), data(_address(LOOPBACK)), 16)
     unreachable = ("ENETUNREACH", "EADDRNOTAVAIL", "EACCES", "EPERM")
-    judges = (
+    judges: tuple[Callable[[Seen], Finding], ...] = (
         partial(judge_answer, away, unreachable, f"a route to {ELSEWHERE}"),
         partial(judge_answer, home, ("0",) if mode == "loopback" else unreachable, "to itself"),
     )
+    is_labelled = _is_labelled(subject)
+    if is_labelled:
+        judges = (partial(judge_answer, sock, ("EACCES",), "a socket under the label"),)
     judge = unless_refused(script, "socket", sock, partial(judge_all, judges))
     if has_proc(subject) and "net" in namespaces.made(namespaces.settings(subject.policy), subject.scene):
         script.call("readlinkat", AT_FDCWD, data(b"/proc/self/ns/net"), scratch(64), 64)
@@ -95,7 +105,7 @@ def reachable_network(subject: Subject) -> Iterator[Probe]:
         judge = partial(judge_all, (judge, partial(judge_namespaces, {link: ("net", True)})))
 
     def owns(step: Step) -> bool:
-        return step.control in (network.NAME, "namespaces", "seccomp")
+        return step.control in (network.NAME, "namespaces", "seccomp", *((apparmor.NAME,) if is_labelled else ()))
 
     trial = Trial(script.statements, judge)
     yield Probe("network.mode", mode, owns, (trial,), why_not=lacking(script, but="socket connect"), lost=lost)

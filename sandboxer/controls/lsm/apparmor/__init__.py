@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandboxer.controls import parse
-from sandboxer.controls.lsm.apparmor.text import PREFIX, Label, make_label
+from sandboxer.controls.lsm.apparmor.text import PREFIX, Label, has_network, make_label
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import choice, own, places_of
 from sandboxer.errors import HostError, Problem
@@ -27,7 +27,7 @@ from sandboxer.model.stage import Stage
 
 __all__ = [
     "FIELDS", "NAME", "PREFIX", "STACKED", "TITLE", "Label", "Settings", "explain", "in_place", "label_of", "lower", "make_label",
-    "mentions", "need", "settings", "traits", "understand", "widens",
+    "mentions", "need", "refuses_sockets", "settings", "traits", "understand", "widens",
 ]  # fmt: skip
 
 NAME = "apparmor"
@@ -101,6 +101,12 @@ def mentions(settings: object) -> frozenset[str]:
 def label_of(settings: object, scene: Scene) -> Label:
     """The label that is made of a box, in the mode that its profile says. Raises: ProfileError."""
     return make_label(scene, is_complaining=own(Settings, settings).mode == "complain")
+
+
+def refuses_sockets(settings: object, scene: Scene) -> bool:
+    """Whether a label that is made of the policy refuses to make a socket of a network."""
+    mine = own(Settings, settings)
+    return mine.profile == GENERATE and mine.mode == "enforce" and not has_network(scene)
 
 
 def need(settings: object, host: Host) -> tuple[Lack, ...]:

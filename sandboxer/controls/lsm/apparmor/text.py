@@ -79,12 +79,17 @@ def _with_own(shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
     return shown if is_taken else (*shown, OWN)
 
 
+def has_network(scene: Scene) -> bool:
+    """Whether a label lets the job make other sockets than unix ones: where it has a network, or could bring one up."""
+    is_own = Trait.NEW_NET_NAMESPACE in scene.traits
+    is_up = not is_own or bool({Trait.HOST_NETWORK, Trait.WANTS_LOOPBACK} & scene.traits)
+    return is_up or bool(scene.capabilities & _NET_ADMIN)
+
+
 def _network(scene: Scene) -> Iterator[str]:
     """Sockets by family. What the job has no network for is not even made."""
     yield "network unix"
-    is_own = Trait.NEW_NET_NAMESPACE in scene.traits
-    has_network = not is_own or bool({Trait.HOST_NETWORK, Trait.WANTS_LOOPBACK} & scene.traits)
-    if not has_network and not scene.capabilities & _NET_ADMIN:
+    if not has_network(scene):
         return
     kinds = ("stream", "dgram", *(("raw",) if scene.capabilities & _NET_RAW else ()))
     yield from (f"network {family} {kind}" for family in ("inet", "inet6") for kind in kinds)
