@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandboxer.compile.lower import find_scene
 from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm import apparmor
@@ -28,15 +30,18 @@ NOTES = (
 )
 
 
-def label_for(policy: Policy, host: Host) -> Label:
+def label_for(policy: Policy, host: Host, *, capabilities: int | None = None) -> Label:
     """The label of a policy, whether its profile asks for one or not, and whether it is loaded or not.
 
-    host: with the facts of the paths that the policy mentions. Raises: ProfileError, HostError.
+    host: with the facts of the paths that the policy mentions. capabilities: those that the job will hold, if not the policy's.
+    Raises: ProfileError, HostError.
     """
     others = [room for room in ROOMS if room.NAME != apparmor.NAME]
-    return apparmor.label_of(apparmor.settings(policy), find_scene(policy, host, others))
+    scene = find_scene(policy, host, others)
+    scene = scene if capabilities is None else replace(scene, capabilities=capabilities)
+    return apparmor.label_of(apparmor.settings(policy), scene)
 
 
 def write(policy: Policy, situation: Situation, *, host: Host, may_narrow: bool = False) -> Translation:
     """The text of a policy. Raises: ProfileError, HostError."""
-    return Translation(label_for(policy, host).text, NOTES)
+    return Translation(label_for(policy, host, capabilities=situation.capabilities).text, NOTES)

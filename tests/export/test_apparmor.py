@@ -22,3 +22,9 @@ def test_text_is_the_reviewed_one_and_what_it_does_not_say_is_told() -> None:
 def test_host_needs_no_apparmor_for_it() -> None:
     policy = policy_on("strict", "user-6.12")
     assert label_for(policy, replace(HOST, apparmor_problem="none here")) == label_for(policy, HOST)
+
+
+def test_capabilities_are_those_that_the_job_will_hold() -> None:
+    policy = policy_on("strict", "user-6.12")
+    assert "  capability chown,\n" in write(policy, Situation(capabilities=1), host=HOST).text
+    assert "capability" not in write(policy, Situation(), host=HOST).text
