@@ -11,6 +11,7 @@ import types
 import typing
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sandboxer.calls.wire.caps import SerializationError
@@ -41,12 +42,17 @@ _hints: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictiona
 
 def hints_of(kind: Any) -> dict[str, Any]:
     """The annotations of a class or function, resolved, once for each; those that cannot be are Any."""
-    try:
-        if kind not in _hints:
-            _hints[kind] = typing.get_type_hints(kind, include_extras=True)
-        return _hints[kind]
-    except Exception:  # whatever is written there: a name that is imported for type checkers only is usual
-        return dict.fromkeys(getattr(kind, "__annotations__", {}), Any)
+    known = None
+    with suppress(TypeError):  # by what has no hash, nothing is remembered
+        known = _hints.get(kind)
+    if known is None:
+        try:
+            known = typing.get_type_hints(kind, include_extras=True)
+        except Exception:  # whatever is written there: a name that is imported for type checkers only is usual
+            return dict.fromkeys(getattr(kind, "__annotations__", {}), Any)
+        with suppress(TypeError):
+            _hints[kind] = known
+    return known
 
 
 def find_classes(annotation: Any) -> dict[str, type]:

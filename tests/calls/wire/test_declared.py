@@ -105,6 +105,27 @@ def test_annotations_that_nothing_resolves_are_anything() -> None:
     assert hints_of(function) == {"a": Any, "return": Any}
 
 
+def test_annotations_are_resolved_once_and_also_of_what_has_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Callable:
+        """Equal to all of its kind, so without a hash."""
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Callable)
+
+        def __call__(self) -> int:
+            return 0
+
+    assert hints_of(Callable().__call__) == hints_of(Callable.__call__) == {"return": int}
+
+    def later() -> Later:  # type: ignore[name-defined]  # noqa: F821
+        return 0
+
+    assert hints_of(later) == {"return": Any}
+    monkeypatch.setitem(globals(), "Later", int)
+    assert hints_of(later) == {"return": int}, "what could not be resolved was not remembered"
+    assert hints_of(later) is hints_of(later)
+
+
 @pytest.mark.parametrize(
     ("annotation", "item", "returned"),
     [
