@@ -178,9 +178,9 @@ CALLS = ("tests/launcher/test_c_image.py", "tests/launcher/test_image.py", "test
 """Images are made of what the kernel says of memory, and mapped by its loader: another kernel is another matter."""
 ATTACK = ("tests/attack/test_attempts_strict.py",)
 EXTRA = (
+    Round("apparmor", (*STABLE, "--lsm", "apparmor", "--audit"), ("tests/vm/apparmor",)),
     Round("audit", (*NEWEST, "--audit"), ("tests/vm/audit",), V2_ALONE),
     Round("selinux", (*NEWEST, "--lsm", "selinux", "--audit"), ("tests/vm/selinux",)),
-    Round("apparmor", (*STABLE, "--lsm", "apparmor", "--audit"), ("tests/vm/apparmor",)),
 )
 
 QUICK = (
@@ -189,10 +189,10 @@ QUICK = (
     Round("live-user", (*NEWEST, USER), (*ONCE, *LIVE_USER), (*V2_ALONE, *PERSON)),
     Round("attack-user", (*STABLE, USER), (*ONCE, *ATTACK), (*OLD, *PERSON)),
     Round("attack-root", NEWEST, (*ONCE, *ATTACK), V2_ALONE),
+    *EXTRA,
     Round("suite-stable-root", STABLE, (*ONCE_AND_ONE_PROFILE, *SUITE), OLD),
     Round("calls-stable-user", (*STABLE, USER), (*ONCE, *CALLS), (*OLD, *PERSON)),
     Round("suite-newest-user", (*NEWEST, USER), (*ONCE, *SUITE), (*V2_ALONE, *PERSON)),
-    *EXTRA,
 )
 """What the gate has time for: half of it as root and half as the ordinary user, on one kernel each."""
 
