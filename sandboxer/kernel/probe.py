@@ -10,6 +10,7 @@ import pwd
 import resource
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.errors import Problem, UnsupportedError
@@ -40,6 +41,9 @@ from sandboxer.kernel.proc import (
 from sandboxer.kernel.trial import UNPRIVILEGED_ID, Trial, run_trial
 from sandboxer.model.host import BOX_ID, Host, IdRange
 
+if TYPE_CHECKING:
+    from sandboxer.kernel.prctl import CapabilitySets
+
 STAGE_DIRECTORIES = ("/tmp", "/run", "/mnt", "/var")
 PROGRAM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin")
 MOUNT_PROC = "mount -t proc proc /proc (in a container or a chroot: have it started with one)"
@@ -59,15 +63,47 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
     mounts = parse_mountinfo(find_text("/proc/self/mountinfo") or "")
     sets = read_capability_sets(status_text)
     stage = find_stage_directory()
-    identity = Host(uid=os.geteuid(), capabilities=sets.effective, has_unprivileged_id=_has_id(UNPRIVILEGED_ID))
-    trial = run_trial(is_privileged=identity.is_privileged, scratch=stage)
+    caller = find_caller(sets, os.environ if environment is None else environment)
+    caller = replace(caller, has_unprivileged_id=_has_id(UNPRIVILEGED_ID))
+    trial = run_trial(is_privileged=caller.is_privileged, scratch=stage)
     around = find_surroundings(status, mounts)
     obstacle = find_user_namespace_obstacle(trial, around)
     landlock = find_landlock_obstacle(trial.errnos, around.lsms)
     proc = find_proc_obstacle(trial.errnos, obstacle)
-    user, home = find_user(os.getuid(), os.environ if environment is None else environment)
     has_privilege_gain = status.get("NoNewPrivs") != "1"
-    host = Host(
+    host = replace(
+        caller,
+        box_id=BOX_ID if _has_id(BOX_ID) else UNPRIVILEGED_ID,
+        namespaces=find_namespaces(trial, obstacle),
+        user_namespace_problem=obstacle.why if obstacle else "",
+        user_namespace_mend=obstacle.mend if obstacle else "",
+        seccomp_actions=find_seccomp_actions(status),
+        landlock_abi=trial.landlock_abi,
+        landlock_problem=landlock.why if landlock else "",
+        landlock_mend=landlock.mend if landlock else "",
+        audit_problem=find_audit_problem(sets.effective),
+        has_overlay=trial.works("overlay"),
+        has_idmapped_mounts=trial.works("idmap"),
+        has_fresh_proc=trial.works("proc"),
+        fresh_proc_problem=proc.why if proc else "",
+        fresh_proc_mend=proc.mend if proc else "",
+        subuids=find_subids("/etc/subuid", caller.user),
+        subgids=find_subids("/etc/subgid", caller.user),
+        newuidmap=find_map_program("newuidmap") if has_privilege_gain else "",
+        newgidmap=find_map_program("newgidmap") if has_privilege_gain else "",
+        stage_directory=stage,
+        lsms=around.lsms,
+        missing_calls=trial.missing_calls,
+        tried=dict(trial.errnos),
+        paths=find_facts(paths),
+    )
+    return _with_labels(_with_groups(host, mounts, trial))
+
+
+def find_caller(sets: CapabilitySets, environment: Mapping[str, str]) -> Host:
+    """Who calls, and on which kernel: what needs neither a trial nor a child. The rest is that of a pretended machine."""
+    user, home = find_user(os.getuid(), environment)
+    return Host(
         kernel=parse_kernel_version(os.uname().release),
         arch=os.uname().machine,
         uid=os.geteuid(),
@@ -79,33 +115,8 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         capabilities=sets.effective,
         bounding=sets.bounding,
         last_capability=find_number("/proc/sys/kernel/cap_last_cap") or sets.bounding.bit_length() - 1,
-        has_unprivileged_id=identity.has_unprivileged_id,
-        box_id=BOX_ID if _has_id(BOX_ID) else UNPRIVILEGED_ID,
-        namespaces=find_namespaces(trial, obstacle),
-        user_namespace_problem=obstacle.why if obstacle else "",
-        user_namespace_mend=obstacle.mend if obstacle else "",
         rlimits=read_rlimits(),
-        seccomp_actions=find_seccomp_actions(status),
-        landlock_abi=trial.landlock_abi,
-        landlock_problem=landlock.why if landlock else "",
-        landlock_mend=landlock.mend if landlock else "",
-        audit_problem=find_audit_problem(sets.effective),
-        has_overlay=trial.works("overlay"),
-        has_idmapped_mounts=trial.works("idmap"),
-        has_fresh_proc=trial.works("proc"),
-        fresh_proc_problem=proc.why if proc else "",
-        fresh_proc_mend=proc.mend if proc else "",
-        subuids=find_subids("/etc/subuid", user),
-        subgids=find_subids("/etc/subgid", user),
-        newuidmap=find_map_program("newuidmap") if has_privilege_gain else "",
-        newgidmap=find_map_program("newgidmap") if has_privilege_gain else "",
-        stage_directory=stage,
-        lsms=around.lsms,
-        missing_calls=trial.missing_calls,
-        tried=dict(trial.errnos),
-        paths=find_facts(paths),
     )
-    return _with_labels(_with_groups(host, mounts, trial))
 
 
 def _read_status() -> str:

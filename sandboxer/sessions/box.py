@@ -201,7 +201,7 @@ class Box:
             raise RuntimeError("a command runs in the overlay of this box; one at a time does")
 
     def request(self, timeout: str | float | None = None, env: Mapping[str, str | None] | None = None) -> Request:
-        """What is asked for by a command of this session."""
+        """What a command of this box asks for."""
         options = cast(Options, dict(self._options))
         if timeout is not None:
             options["timeout"] = timeout

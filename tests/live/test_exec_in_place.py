@@ -13,18 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.live.boxes import Box
-from tests.live.confined import HEAD
+from tests.live.confined import HEAD, LESS
 from tests.live.inside import PRELUDE
 from tests.live.needs import needs
 from tests.live.users import TIMEOUT_S
 
 OPTIONS = ("--in-place", "--weaken", "-q")
-LOST = """\
-namespaces: {enforce: best_effort}
-ids: {enforce: best_effort}
-filesystem: {enforce: best_effort}
-limits: {enforce: best_effort}
-"""
 
 
 @needs("landlock>=3")
@@ -90,7 +84,7 @@ def test_required_sections_refuse_before_anything_runs(box: Box) -> None:
 
 @needs("landlock>=3")
 def test_losses_are_told_and_all_of_it_with_verbose(box: Box) -> None:
-    box.profile(LOST)
+    box.profile(LESS)
     done = box.run("true", options=["--in-place"])
     assert done.returncode == 0
     assert "sandboxer: weakened: namespaces: a new pid namespace\n" in done.stderr

@@ -9,15 +9,8 @@ import socket
 import pytest
 
 from tests.live.boxes import Box
-from tests.live.confined import confine, on_both_sides
+from tests.live.confined import LESS, confine, on_both_sides
 from tests.live.needs import needs
-
-LOST_NOTHING = """\
-namespaces: {enforce: best_effort}
-ids: {enforce: best_effort}
-filesystem: {enforce: best_effort}
-limits: {enforce: best_effort}
-"""
 
 
 @needs("landlock>=3")
@@ -262,7 +255,7 @@ def test_required_sections_refuse_and_name_what_would_be_lost(box: Box) -> None:
 
 @needs("landlock>=3")
 def test_profile_that_lets_sections_go_needs_no_argument(box: Box) -> None:
-    box.profile(LOST_NOTHING)
+    box.profile(LESS)
     code = "found = sandboxer.restrict('box'); seen['lost'] = len(found.lost); seen['kept'] = len(found.kept)"
     seen = confine(box, code)
     assert seen["lost"] >= 4

@@ -91,15 +91,21 @@ def _pair(kind: str) -> tuple[int, int]:
     return ours.detach(), theirs.detach()
 
 
+def start_into(box: Box, kind: str, script: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a shell script whose output goes there; the process, and the end at which it comes out."""
+    ours, theirs = _pair(kind)
+    words = box.words(["sh", "-c", script], ["--quiet"])
+    process = subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=theirs)
+    os.close(theirs)
+    return process, ours
+
+
 # An output that the ordinary user may not open again is the caller's own description: a write to it may wait. The single byte
 # ahead keeps what follows from filling it exactly.
 @pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
 def test_reader_that_takes_nothing_does_not_stop_the_clock(box: Box, kind: str) -> None:
     box.profile("limits: {output: 1G, wall: 1s, grace: 0}")
-    ours, theirs = _pair(kind)
-    words = box.words(["sh", "-c", "printf x; sleep 0.2; exec yes"], ["--quiet"])
-    process = subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=theirs)
-    os.close(theirs)
+    process, ours = start_into(box, kind, "printf x; sleep 0.2; exec yes")
     try:
         assert process.wait(60) == 124
     finally:
@@ -110,10 +116,7 @@ def test_reader_that_takes_nothing_does_not_stop_the_clock(box: Box, kind: str) 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
 def test_description_of_the_callers_gets_everything(box: Box, kind: str) -> None:
     box.profile("limits: {output: 1G, wall: 60s}")
-    ours, theirs = _pair(kind)
-    words = box.words(["sh", "-c", "printf x; seq 30000"], ["--quiet"])
-    process = subprocess.Popen(words, cwd=box.place, env=box.person.environment(None), stdout=theirs)
-    os.close(theirs)
+    process, ours = start_into(box, kind, "printf x; seq 30000")
     got = bytearray()
     while True:
         try:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from dataclasses import replace
 
 from sandboxer.abi.syscalls_table import NUMBERS
 from sandboxer.errors import HostError, Problem
 from sandboxer.kernel import calls
 from sandboxer.kernel.obstacle import find_landlock_obstacle
 from sandboxer.kernel.prctl import read_capability_sets
-from sandboxer.kernel.probe import find_user, find_working_directory, read_rlimits
-from sandboxer.kernel.proc import find_number, parse_kernel_version
+from sandboxer.kernel.probe import find_caller
 from sandboxer.model.host import Host
 
 TASKS = "/proc/self/task"
@@ -39,21 +39,9 @@ def find_process_facts() -> Host:
     sets = read_capability_sets()
     abi, number = calls.find_landlock_abi()
     obstacle = find_landlock_obstacle({"landlock": number}, ())
-    user, home = find_user(os.getuid(), os.environ)
-    return Host(
-        kernel=parse_kernel_version(os.uname().release),
-        arch=os.uname().machine,
-        uid=os.geteuid(),
-        gid=os.getegid(),
-        groups=tuple(sorted(os.getgroups())),
-        user=user,
-        home=home,
-        cwd=find_working_directory(),
-        capabilities=sets.effective,
-        bounding=sets.bounding,
-        last_capability=find_number("/proc/sys/kernel/cap_last_cap") or sets.bounding.bit_length() - 1,
+    return replace(
+        find_caller(sets, os.environ),
         namespaces=frozenset(),
-        rlimits=read_rlimits(),
         seccomp_actions=_find_actions(),
         landlock_abi=abi,
         landlock_problem=obstacle.why if obstacle else "",
