@@ -15,6 +15,7 @@ from sandboxer.model.op import (
     SLOTS,
     BecomeInit,
     JoinNamespace,
+    KeepRoot,
     LandlockCreate,
     LandlockRestrict,
     LoadFilter,
@@ -294,7 +295,10 @@ def check_root_is_entered_once(plan: Plan, traits: frozenset[Trait]) -> Iterator
     """Nothing may be mounted after the pivot that was meant for before it; without one the box would have the caller's root."""
     pivots = [step for step in plan.inside if isinstance(step.op, PivotRoot)]
     is_joined = any(isinstance(step.op, JoinNamespace) and int(step.op.kind) == CloneFlag.NEWNS for step in plan.inside)
-    if not pivots and not is_joined:
+    is_kept = any(isinstance(step.op, KeepRoot) for step in plan.inside)
+    if is_kept and pivots:
+        yield "the root is kept and changed"
+    if not pivots and not is_joined and not is_kept:
         yield "the root is never changed"
     if len(pivots) > 1:
         yield f"the root is changed {len(pivots)} times"

@@ -150,7 +150,7 @@ def mentions(settings: object) -> frozenset[str]:
 
 
 def _has_namespace(host: Host) -> bool:
-    return "user" in host.namespaces and not host.user_namespace_problem
+    return host.has_user_namespaces
 
 
 def _unknown(mine: Settings, host: Host) -> frozenset[str]:
@@ -239,7 +239,7 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     more = "" if can_lock else "; the bounding set stays as it is, and no_new_privs keeps it from giving anything"
     lines = [Line(NAME, Status.ENFORCED, f"no capabilities are held, and none can be gained{more}")]
     if mine.keep:
-        what = f"not held in place, where they would count over the host: {comma(mine.keep)}"
+        what = f"not held without a box, where they would count over the host: {comma(mine.keep)}"
         lines.append(Line(NAME, Status.UNUSED, what, place=mine.places.get("keep")))
     return Lowered(tuple(Step(op, Stage.CAPABILITIES, NAME) for op in nothing), tuple(lines))
 

@@ -175,7 +175,7 @@ def mentions(settings: object) -> frozenset[str]:
 def available(host: Host) -> frozenset[str]:
     """The kinds that this host and this user can make. An ordinary user makes all of them out of a user namespace."""
     kinds = host.namespaces - ({"user"} if host.user_namespace_problem else set())
-    return kinds if "user" in kinds or host.is_privileged else frozenset()
+    return kinds if host.can_make_namespaces else frozenset()
 
 
 def need(settings: object, host: Host) -> tuple[Lack, ...]:
@@ -199,6 +199,9 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
     return tuple(lacks)
 
 
+_WITHOUT = "; or, to do with less than a box, `policies: [box/anywhere]` in the profile"
+
+
 def _user_lack(mine: Settings, host: Host) -> Lack:
     lost = (
         "the job has the host's ids and no wall around its capabilities" if host.is_privileged else "every namespace of the box"
@@ -206,7 +209,7 @@ def _user_lack(mine: Settings, host: Host) -> Lack:
     return Lack(
         what="a new user namespace",
         why=host.user_namespace_problem or "the kernel has no user namespaces (CONFIG_USER_NS)",
-        attempt=host.user_namespace_mend or "sandboxer check",
+        attempt=f"{host.user_namespace_mend or 'sandboxer check'}{'' if host.is_privileged else _WITHOUT}",
         lost=lost,
         place=mine.places.get("user"),
     )
@@ -332,8 +335,10 @@ _SHARED = {
 def in_place(settings: object, scene: Scene) -> Lowered:
     """No namespace is made. What stands in: Landlock for signals and debuggers, and /proc is not granted; the rest is lost."""
     mine = own(Settings, settings)
-    why, attempt = "in place the process stays in the caller's namespaces", "without --in-place, or `sandboxer.run`"
+    why, attempt = "without a box the process stays in the caller's namespaces", ""
     lost = {kind: _SHARED[kind] for kind in mine.new if kind in _SHARED}
+    if "pid" in lost and scene.has_monitor:
+        lost["pid"] = lost["pid"].split(";")[0]
     if "pid" in lost and scene.host.landlock_abi < BY_NAME["signal"].abi:
         lost["pid"] = f"processes of the caller's can be signalled; {lost['pid']}"
     lacks = [Lack(f"a new {kind} namespace", why, attempt, words, mine.places.get(kind)) for kind, words in lost.items()]
@@ -344,7 +349,7 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     if mine.offsets_ms:
         place = mine.places.get("time_offsets")
         lacks.append(Lack("shifted clocks", why, attempt, "the clocks are the host's", place))
-    return Lowered(lacks=tuple(lacks))
+    return Lowered((Step(Start(U64(0)), Stage.START, NAME),) if scene.has_monitor else (), lacks=tuple(lacks))
 
 
 def explain(settings: object) -> tuple[str, ...]:

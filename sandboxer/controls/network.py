@@ -85,8 +85,7 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
 
 def _has_own(scene: Scene) -> bool:
     host = scene.host
-    can_make = host.is_privileged or ("user" in host.namespaces and not host.user_namespace_problem)
-    return Trait.NEW_NET_NAMESPACE in scene.traits and "net" in host.namespaces and can_make
+    return Trait.NEW_NET_NAMESPACE in scene.traits and "net" in host.namespaces and host.can_make_namespaces
 
 
 def lower(settings: object, scene: Scene) -> Lowered:
@@ -115,12 +114,12 @@ def in_place(settings: object, scene: Scene) -> Lowered:
         return Lowered(lines=(Line(NAME, Status.ENFORCED, "the host's network, as the profile says", place=place),))
     lines = [Line(NAME, Status.ENFORCED, "no network: only unix sockets can be made", place=place)]
     if mine.mode == "loopback":
-        lines.append(Line(NAME, Status.UNUSED, "a loopback interface of its own cannot be had in place", place=place))
+        lines.append(Line(NAME, Status.UNUSED, "a loopback interface of its own cannot be had without a box", place=place))
     lacks = []
     if scene.host.landlock_abi < BY_NAME["abstract_unix_socket"].abi:
         why = f"Landlock knows that since Linux {KERNELS[BY_NAME['abstract_unix_socket'].abi]}"
         lost = "abstract unix sockets of others can be reached"
-        lacks.append(Lack("abstract unix sockets are the host's", why, "a newer kernel, or without --in-place", lost, place))
+        lacks.append(Lack("abstract unix sockets are the host's", why, "a newer kernel", lost, place))
     return Lowered(lines=tuple(lines), lacks=tuple(lacks))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandboxer.abi.namespaces import MAX_HOST_NAME
 from sandboxer.abi.signals import Signal
@@ -161,14 +161,12 @@ def need(settings: object, host: Host) -> tuple[Lack, ...]:
 
 def _has_uts(scene: Scene) -> bool:
     host = scene.host
-    can_make = host.is_privileged or ("user" in host.namespaces and not host.user_namespace_problem)
-    return Trait.NEW_UTS_NAMESPACE in scene.traits and "uts" in host.namespaces and can_make
+    return Trait.NEW_UTS_NAMESPACE in scene.traits and "uts" in host.namespaces and host.can_make_namespaces
 
 
 def _has_pid(scene: Scene) -> bool:
     host = scene.host
-    can_make = host.is_privileged or ("user" in host.namespaces and not host.user_namespace_problem)
-    return Trait.NEW_PID_NAMESPACE in scene.traits and "pid" in host.namespaces and can_make
+    return Trait.NEW_PID_NAMESPACE in scene.traits and "pid" in host.namespaces and host.can_make_namespaces
 
 
 def find_roster(host: Host) -> tuple[Want, KillByGroup] | None:
@@ -222,7 +220,7 @@ def _lines(mine: Settings, scene: Scene) -> tuple[Line, ...]:
         session = "the caller's session and terminal, as the profile says"
     lines = [
         line("new_session", session),
-        line("init", "a reaper is pid 1" if mine.has_init else "no init: the command is the first process of the box"),
+        line("init", "a reaper is pid 1" if mine.has_init else "no init: the command is the first process"),
         line("fds", f"descriptors above 2: {comma(mine.fds)}"),
         line(
             "no_new_privs", "execve gives no rights" if mine.has_no_new_privs else "execve may give rights, as the profile says"
@@ -242,8 +240,17 @@ def _lines(mine: Settings, scene: Scene) -> tuple[Line, ...]:
 
 
 def in_place(settings: object, scene: Scene) -> Lowered:
-    """no_new_privs, always; the descriptors where a command is executed. There is no init, and the session is the caller's."""
+    """no_new_privs, always; the descriptors where a command is executed. There is no init, and the session is the caller's.
+
+    Under a monitor the session is its own, and what it leaves is killed when it ends.
+    """
     mine = own(Settings, settings)
+    lacks = []
+    if Trait.USES_KEYRINGS in scene.traits:
+        why, attempt = "the keyrings of a user belong to a user namespace", "seccomp: {deny: [add_key, keyctl, request_key]}"
+        lacks.append(Lack("the caller's keyrings stay", why, attempt, "keys of the caller can be used"))
+    if scene.has_monitor:
+        return replace(lower(replace(mine, has_init=False, has_no_new_privs=True), scene), lacks=tuple(lacks))
     steps = [Step(SetNoNewPrivs(), Stage.CAPABILITIES, NAME, mine.places.get("no_new_privs"))]
     lines = [Line(NAME, Status.ENFORCED, "execve gives no rights", place=mine.places.get("no_new_privs"))]
     if scene.becomes_command:
@@ -258,10 +265,6 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     unused = [name for name in ("umask", "hostname", "init") if name in mine.places]
     if unused:
         lines.append(Line(NAME, Status.UNUSED, f"without effect in place: {comma(unused)}", place=mine.places[unused[0]]))
-    lacks = []
-    if Trait.USES_KEYRINGS in scene.traits:
-        why, attempt = "in place the process keeps the caller's keyrings", "seccomp: {deny: [add_key, keyctl, request_key]}"
-        lacks.append(Lack("the caller's keyrings stay", why, attempt, "keys of the caller can be used"))
     return Lowered(tuple(steps), tuple(lines), lacks=tuple(lacks))
 
 

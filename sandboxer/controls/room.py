@@ -70,7 +70,8 @@ class Scene:
     `capabilities` are those that the job can hold, as bits. `shown` is what the rooms show that were lowered before, and `held`
     the paths below it where less may be done than at the path above: what is hidden or stays read-only.
     disk_bytes: how large a file system of the box's own can be. is_watched: somebody outside wants to hear of what is refused.
-    becomes_command: in place, the process is to execute a command; else it goes on as it is.
+    becomes_command: without a box, the process is to execute a command; else it goes on as it is. has_monitor: it is a child of
+    the launcher then, who waits for it and ends what it leaves; else it is the calling process itself.
     """
 
     host: Host
@@ -89,11 +90,15 @@ class Scene:
     disk_bytes: int = UNLIMITED
     is_watched: bool = False
     becomes_command: bool = False
+    has_monitor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Something that the host cannot give. `lost` says what is lost if the section is best_effort."""
+    """Something that the host cannot give. `lost` says what is lost if the section is best_effort.
+
+    attempt: what helps; of what cannot be kept without a box, what helps beside a box, and may be empty.
+    """
 
     what: str
     why: str
@@ -116,7 +121,7 @@ class Lowered:
     """A room's part of the plan: ops with their stages, what they enforce, what they show, and the groups that they work on.
 
     held: below what is shown, the paths where less may be done.
-    lacks: of a plan in place, what cannot be kept without a box; elsewhere `need` says that.
+    lacks: of a plan without a box, what cannot be kept so; elsewhere `need` says that.
     """
 
     steps: tuple[Step, ...] = ()
@@ -157,7 +162,10 @@ class Room(Protocol):
         """The ops for this host. Pure. Raises ProfileError or HostError only for what `need` cannot say."""
 
     def in_place(self, settings: object, scene: Scene) -> Lowered:
-        """The ops that keep the section in a process that has no box, and what cannot be kept so. Pure. Raises as `lower`."""
+        """The ops that keep the section in a process without a box (`Scene.has_monitor`), and what cannot be kept so. Pure.
+
+        Raises: as `lower`.
+        """
 
     def explain(self, settings: object) -> tuple[str, ...]:
         """What the section means, in sentences."""

@@ -323,6 +323,10 @@ ADVICE: Mapping[str, Rows] = {
     },
     "bind_inside": {**_ATTACHING, **_ATTRIBUTES},
     "set_mount_attributes": {**_INSIDE, **_ATTRIBUTES},
+    "keep_root": {
+        "EMFILE": ("too many descriptors are open", "a higher hard limit: ulimit -Hn"),
+        "EACCES": ("the root cannot be searched by the caller", "chmod o+x /"),
+    },
     "pivot_root": {
         "EINVAL": (
             "the host's root is an initramfs or a shared mount, which cannot be let go of",

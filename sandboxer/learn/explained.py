@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from sandboxer.compile.cache import Entry
+from sandboxer.compile.in_place.monitored import wants_no_box
 from sandboxer.compile.lower import make_scene
 from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
@@ -84,7 +85,10 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
     """
     compiled = compile_request(request, ask=ask)
     scene = make_scene(compiled.policy, compiled.host)
-    settings = seccomp.settings(compiled.policy).at(seccomp.situation(scene))
+    settings = seccomp.settings(compiled.policy)
+    if wants_no_box(compiled.policy, compiled.host):
+        settings = seccomp.without_box(settings, compiled.policy.traits)
+    settings = settings.at(seccomp.situation(scene))
     with ExitStack() as opened:
         hearing, unheard = None, compiled.host.unheard
         if has_walls(compiled.plan) and not unheard:

@@ -164,6 +164,27 @@ class Host:
         return self.uid == 0 and self.has_unprivileged_id and self.capabilities & needed == needed
 
     @property
+    def has_user_namespaces(self) -> bool:
+        """The caller can make a user namespace that is of use."""
+        return "user" in self.namespaces and not self.user_namespace_problem
+
+    @property
+    def can_make_namespaces(self) -> bool:
+        """The caller has the rights to make the other kinds: its own, or those that a user namespace gives."""
+        return self.is_privileged or self.has_user_namespaces
+
+    @property
+    def has_boxes(self) -> bool:
+        """A box can have a root of its own."""
+        return self.can_make_namespaces and "mount" in self.namespaces
+
+    @property
+    def can_become_other(self) -> bool:
+        """The caller is root, can become nobody, and can still signal it then (SETUID, SETGID, KILL, CHOWN for its pipes)."""
+        needed = (1 << 7) | (1 << 6) | (1 << 5) | (1 << 0)
+        return self.uid == 0 and self.has_unprivileged_id and self.capabilities & needed == needed
+
+    @property
     def unheard(self) -> str:
         """Why the caller cannot hear what Landlock refuses; empty: it can, where the kernel gives what it promises."""
         if 0 < self.landlock_abi < LOG_ABI:

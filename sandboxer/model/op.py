@@ -394,6 +394,14 @@ class PivotRoot(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepRoot(Op):
+    """The root stays the caller's, and paths of later ops are resolved from it: for a command without a box."""
+
+    TAG: ClassVar[int] = 81
+    WORDS: ClassVar[str] = "keep the caller's root"
+
+
+@dataclass(frozen=True, slots=True)
 class SetHostName(Op):
     """Name the host inside its UTS namespace. sethostname(2)."""
 
@@ -790,7 +798,7 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, HandOver,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, KeepRoot, HandOver,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

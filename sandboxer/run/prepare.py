@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from sandboxer.compile.cache import Entry, PlanCache, is_settled, plan_digest
 from sandboxer.compile.encode import encode_plan
+from sandboxer.compile.in_place.monitored import lower_without_box, wants_no_box
 from sandboxer.compile.lower import lower_policy
 from sandboxer.compile.options import Widening, Widens
 from sandboxer.compile.resolve import Resolved, resolve
 from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm import apparmor
-from sandboxer.errors import Problem, ProfileError
+from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.lsm.apparmor import find_loaded
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.probe import probe
@@ -103,7 +104,7 @@ def compile_request(request: Request, *, ask: Ask | None = None) -> Compiled:
     files = tuple(looked.path for looked in resolved.trail)
     scope = scope_inputs() if is_scope_wanted else ()
     entry = make_entry(request, plan, resolved, inputs=(*files, *sorted(host.paths), *own_sources(), *scope))
-    is_passing = (bool(problem) and can_be_asked()) or is_label_passing(resolved.policy)
+    is_passing = (bool(problem) and can_be_asked()) or is_label_passing(resolved.policy) or wants_no_box(resolved.policy, host)
     return Compiled(entry, plan, resolved.policy, files, host, has_moved, is_passing)
 
 
@@ -176,8 +177,20 @@ def is_label_passing(policy: Policy) -> bool:
 
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
     """The plan of a policy for a request."""
+    if wants_no_box(policy, host):
+        return plan_without_box(request, policy, host)
     plan = lower_policy(policy, host, ROOMS, has_terminal=request.is_terminal, is_watched=request.is_watched)
     plan = hand_over(plan) if request.scratch_bytes else plan
+    return _work_in(plan, request.directory, host.cwd) if request.directory else plan
+
+
+def plan_without_box(request: Request, policy: Policy, host: Host) -> Plan:
+    """The plan for a host that can give no box. Raises: HostError for what needs mounts."""
+    if request.scratch_bytes or request.kept:
+        what = "files that are handed to a run, and sessions, need a box"
+        why = f"no box can be had here: {host.user_namespace_problem}"
+        raise HostError(Problem(what, why=why, attempt=host.user_namespace_mend))
+    plan = lower_without_box(policy, host, ROOMS, has_terminal=request.is_terminal, is_watched=request.is_watched)
     return _work_in(plan, request.directory, host.cwd) if request.directory else plan
 
 

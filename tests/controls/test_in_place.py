@@ -68,7 +68,7 @@ def test_names_and_attributes_are_lost_always_and_later_rights_on_older_kernels(
     assert by_abi(11) == [always]
     assert by_abi(7) == [always, "Landlock does not handle resolve_unix"]
     assert by_abi(2) == [always, "Landlock does not handle truncate", "Landlock does not handle resolve_unix"]
-    assert by_abi(1) == by_abi(0) == ["files cannot be confined in place"]
+    assert by_abi(1) == by_abi(0) == ["files cannot be confined without a box"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_devices_are_those_of_a_box_but_for_the_callers_terminal() -> None:
         "/dev/null": Use.READ | Use.CHANGE | Use.CONTROL,
         "/dev/kvm": Use.READ | Use.CONTROL,
     }
-    assert lost(kept(devices, "dev: minimal", replace(host, landlock_abi=1))) == ["devices cannot be confined in place"]
+    assert lost(kept(devices, "dev: minimal", replace(host, landlock_abi=1))) == ["devices cannot be confined without a box"]
 
 
 def test_landlock_handles_everything_whatever_the_profile_leaves_to_mounts() -> None:
@@ -166,7 +166,7 @@ def test_no_capability_is_held_whatever_the_profile_keeps(held: int, locks: bool
     found = kept(capabilities, "keep: [net_raw]\nambient: [net_raw]", replace(HERE, capabilities=held))
     assert found.steps[-1].op == SetCapabilities(0, 0, 0)  # type: ignore[arg-type]
     assert any(isinstance(step.op, SetSecurebits) for step in found.steps) == locks
-    assert unused(found) == ["not held in place, where they would count over the host: net_raw"]
+    assert unused(found) == ["not held without a box, where they would count over the host: net_raw"]
 
 
 def test_limits_never_go_up_and_what_needs_a_group_or_a_monitor_is_lost() -> None:
@@ -190,7 +190,7 @@ def test_core_dumps_are_kept_from_the_hosts_handler_too() -> None:
 
 
 def test_network_is_the_hosts_or_none() -> None:
-    assert unused(kept(network, "mode: loopback")) == ["a loopback interface of its own cannot be had in place"]
+    assert unused(kept(network, "mode: loopback")) == ["a loopback interface of its own cannot be had without a box"]
     assert lost(kept(network)) == []
     assert lost(kept(network, host=replace(HERE, landlock_abi=5))) == ["abstract unix sockets are the host's"]
     assert lost(kept(network, "mode: host", replace(HERE, landlock_abi=5))) == []

@@ -28,7 +28,7 @@ import sandboxer
 with sandboxer.stream(["sh", "-c", "cat a; exit 3"], "strict", files={"a": "1"}, usage_every="1s") as events:
     print([type(event).__name__ for event in events], events.result.exit_code)
 with sandboxer.stream(["sleep", "60"], "strict", usage_every=0.05) as events:
-    print(next(events).processes)
+    print(next(event.processes for event in events if event.processes))  # none yet, where it has not begun
 """
     assert output(person, installation, workplace, code) == "['Stdout', 'Ended'] 3\n1\n"
 

@@ -1,4 +1,4 @@
-"""A policy met with a process that has no box: what it can keep of it, and what would be lost. Pure.
+"""A policy met with the calling process, which gets no box: what it can keep of it, and what would be lost. Pure.
 
 What is lost of a required section refuses, unless the caller says that it may be lost; of a best_effort one it is told.
 """
@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sandboxer.compile.check import check_policy
-from sandboxer.compile.lower import Gathered, assemble, make_scene, weakened
+from sandboxer.compile.in_place.rooms import gather, scene_without_box
+from sandboxer.compile.lower import Gathered, assemble
 from sandboxer.controls.room import Lack, Room, Scene
-from sandboxer.errors import HostError, InternalError, Problem
+from sandboxer.errors import InternalError, Problem
 from sandboxer.model.host import Host
 from sandboxer.model.op import IN_PLACE, LandlockCreate, LandlockRestrict, LoadFilter, SetCapabilities, SetNoNewPrivs
 from sandboxer.model.plan import Plan
-from sandboxer.model.policy import Enforce, Policy, Trait
+from sandboxer.model.policy import Policy
 
-TRAITS = frozenset({Trait.HOST_NETWORK, Trait.USES_KEYRINGS})
-"""Those of a policy that mean something without a box."""
+_ELSE = "without --in-place, or `sandboxer.run`"
 
 
 def lower_in_place(policy: Policy, host: Host, rooms: Sequence[Room], *, becomes_command: bool, may_weaken: bool) -> Plan:
@@ -28,25 +28,17 @@ def lower_in_place(policy: Policy, host: Host, rooms: Sequence[Room], *, becomes
     reason to refuse. Raises: HostError with everything that required sections lack; ProfileError for what contradicts itself.
     """
     check_policy(policy, host)
-    scene = replace(make_scene(policy, host), traits=policy.traits & TRAITS, capabilities=0, becomes_command=becomes_command)
+    scene = replace(scene_without_box(policy, host), becomes_command=becomes_command)
+    scene = replace(scene, outside_uid=host.uid, outside_gid=host.gid)
     gathered = Gathered()
-    for room in rooms:
-        enforce = policy.enforce.get(room.NAME, Enforce.REQUIRED)
-        lowered = room.in_place(policy.settings[room.NAME], replace(scene, enforce=enforce))
-        if lowered.lacks and enforce is Enforce.REQUIRED and not may_weaken:
-            gathered.problems += (_refusal(room, lack) for lack in lowered.lacks)
-        gathered.lines += (weakened(room, lack) for lack in lowered.lacks)
-        gathered.add(room.NAME, lowered)
-        scene = replace(scene, shown=scene.shown + lowered.shown)
-    if gathered.problems:
-        raise HostError(gathered.problems)
+    scene = gather(policy, scene, rooms, gathered, _ELSE, None if may_weaken else _refusal)
     plan = replace(assemble(policy, gathered, rooms), is_in_place=True)
     check_plan_in_place(plan, scene)
     return plan
 
 
 def _refusal(room: Room, lack: Lack) -> Problem:
-    """What is required and cannot be had. It is no fault of a line of the profile, unless the room says of which."""
+    """What is required and cannot be had."""
     why = f"{lack.lost}: {lack.why}; the section `{room.NAME}` is required"
     attempt = f"{lack.attempt}. If that may be lost: {room.NAME}: {{enforce: best_effort}}, or --weaken (weaken=True)"
     return Problem(f"in place there is no keeping of: {lack.what}", where=lack.place, why=why, attempt=attempt)

@@ -254,9 +254,9 @@ def lower_in_place(said: Settings, scene: Scene) -> Lowered:
     Raises: as `lower_devices`.
     """
     if scene.host.landlock_abi < LEAST_ABI:
-        why, attempt = scene.host.landlock_problem, scene.host.landlock_mend or "without --in-place"
+        why, attempt = scene.host.landlock_problem, scene.host.landlock_mend
         lost = "every device that the caller may open can be opened"
-        return Lowered(lacks=(Lack("devices cannot be confined in place", why, attempt, lost, said.dev_place),))
+        return Lowered(lacks=(Lack("devices cannot be confined without a box", why, attempt, lost, said.dev_place),))
     wanted, lines = _wanted(said, scene.host)
     nodes = [path for path in NODES if path != "/dev/tty" and fact_of(scene.host, path).kind is PathKind.DEVICE]
     found = dict.fromkeys(nodes, (READ | WRITE, said.dev_place, False)) if said.dev == "minimal" else {}

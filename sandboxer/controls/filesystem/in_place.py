@@ -18,13 +18,15 @@ from sandboxer.controls.filesystem.tree import Access
 from sandboxer.controls.paths import covers, fact_of
 from sandboxer.controls.room import Lack, Lowered, Scene
 from sandboxer.model.host import Host
-from sandboxer.model.place import Place
+from sandboxer.model.op import KeepRoot, SetWorkingDirectory, Text
+from sandboxer.model.place import Place, built_in
+from sandboxer.model.plan import Step
 from sandboxer.model.report import Line, Status
+from sandboxer.model.stage import Stage
 
 LEAST_ABI = 2
 """With the first ABI no file can be moved or linked to another directory, which breaks what usual programs do."""
 _FLOWS = "rights of Landlock flow down a tree, and only a mount can take them back below"
-_BOXED = "without --in-place, or `sandboxer.run`: a box has mounts of its own"
 _LATER = {
     "truncate": "every file that the caller may write can be cut",
     "resolve_unix": "servers on unix sockets can be reached wherever in the file system these lie",
@@ -36,19 +38,28 @@ def lower_in_place(settings: Settings, scene: Scene) -> Lowered:
     """What is shown, for the room landlock, and what is lost. Raises: ProfileError as for a box."""
     host = scene.host
     if host.landlock_abi < LEAST_ABI:
-        why, attempt = host.landlock_problem or f"Landlock has ABI {host.landlock_abi} here", host.landlock_mend or _BOXED
+        why, attempt = host.landlock_problem or f"Landlock has ABI {host.landlock_abi} here", host.landlock_mend
         lost = "every file that the caller may use can be used"
-        return Lowered(lacks=(Lack("files cannot be confined in place", why, attempt, lost),))
-    pieces = lay_out(settings, host, outside=(host.uid, host.gid)).pieces
+        return Lowered(lacks=(Lack("files cannot be confined without a box", why, attempt, lost),))
+    pieces = lay_out(settings, host, outside=(scene.outside_uid, scene.outside_gid)).pieces
     granted = tuple(_as_granted(piece) for piece in pieces if isinstance(piece, Bind) and piece.source == piece.target)
     shown = tuple(bind_shown(bind, fact_of(host, bind.source).kind) for bind in granted if not bind.is_pin)
     written = [bind.target for bind in granted if Access.WRITE in bind.access]
     what = f"trees of the host that can be used: {len(shown)}; files can be changed in: {some_paths(written) or 'none'}"
     return Lowered(
+        _steps(settings, granted) if scene.has_monitor else (),
         lines=(Line(NAME, Status.ENFORCED, what), *_unused(settings, pieces, granted)),
         shown=shown,
         lacks=(*_always(host), *_holes(pieces, granted)),
     )
+
+
+def _steps(settings: Settings, granted: tuple[Bind, ...]) -> tuple[Step, ...]:
+    """Where a command of a monitor starts: where it is said, or in / where that is not granted."""
+    start = settings.working_directory
+    path = start.value if any(covers(bind.target, start.value) for bind in granted) else "/"
+    moved = Step(SetWorkingDirectory(Text(path)), Stage.PLACE, NAME, start.place)
+    return Step(KeepRoot(), Stage.ROOT, NAME, built_in("the root of the caller")), moved
 
 
 def _as_granted(bind: Bind) -> Bind:
@@ -60,7 +71,7 @@ def _always(host: Host) -> Iterator[Lack]:
     """What Landlock does not know, wherever files lie."""
     why = "Landlock is not asked about stat, chmod, chown, utime and extended attributes, and only mounts hide names"
     lost = "every file's name and attributes can be seen, and its attributes changed where the caller may"
-    yield Lack("names and attributes of files are not confined", why, _BOXED, lost)
+    yield Lack("names and attributes of files are not confined", why, "", lost)
     for name, lost in _LATER.items():
         if host.landlock_abi < BY_NAME[name].abi:
             since = KERNELS[BY_NAME[name].abi]

@@ -7,7 +7,7 @@ is read from the traits that `namespaces` states.
 
 from __future__ import annotations
 
-from sandboxer.abi.capabilities import Securebits
+from sandboxer.abi.capabilities import CAPABILITIES, Securebits
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.controls.ids.ranges import range_advice, range_map, range_problem
 from sandboxer.controls.ids.settings import FIELDS, RANGE, Identity, Settings, identity, understand
@@ -110,16 +110,15 @@ def lower(settings: object, scene: Scene) -> Lowered:
     """Map the ids, and become the job's own."""
     mine = own(Settings, settings)
     host = scene.host
-    has_user = "user" in host.namespaces and not host.user_namespace_problem
     is_range = mine.is_range and not range_problem(mine, host)
     who = identity(mine, host)
     if host.is_privileged:
-        if not has_user:
+        if not host.has_user_namespaces:
             return Lowered(_without_namespace(mine, scene), (_bare_line(who.outside_uid),))
         steps = _late_range(mine, scene) if is_range else _late_single(mine, scene)
     elif Trait.NEW_USER_NAMESPACE not in scene.traits:
         return Lowered(lines=(Line(NAME, Status.ENFORCED, "the ids are those that the joined user namespace gives the caller"),))
-    elif not has_user:
+    elif not host.has_user_namespaces:
         return Lowered(lines=(_bare_line(host.uid),))
     else:
         steps = _early_range(mine, scene) if is_range else _early_single(mine, scene)
@@ -210,6 +209,15 @@ def _without_namespace(mine: Settings, scene: Scene) -> tuple[Step, ...]:
     )
 
 
+def _become_keeping(uid: int, gid: int, host: Host, place: Place | None) -> tuple[Step, ...]:
+    """Other ids, and the capabilities of before, where a bit can keep them: `capabilities` drops the bounding set with them."""
+    late = Stage.IDENTITY_LATE
+    become = _step(_become(uid, gid), late, place)
+    if not host.capabilities >> CAPABILITIES["setpcap"] & 1:
+        return (become,)
+    return _step(SetSecurebits(U32(Securebits.NO_SETUID_FIXUP)), late), become
+
+
 def _bare_line(uid: int) -> Line:
     lost = "uids inside are the host's uids"
     why = "this host has no user namespace for the box"
@@ -244,17 +252,22 @@ def _lines(mine: Settings, scene: Scene, is_range: bool) -> tuple[Line, ...]:
 
 
 def in_place(settings: object, scene: Scene) -> Lowered:
-    """The ids stay. An ordinary user's are what a box has outside; root's own files are root's."""
-    host = scene.host
-    attempt = "without --in-place, or `sandboxer.run`; or become another user first"
+    """An ordinary user's ids stay: they are what a box has outside. Root's child becomes nobody's; root itself stays root."""
+    host, place = scene.host, own(Settings, settings).places.get("outside")
+    if scene.has_monitor and host.can_become_other:
+        uid, gid = scene.outside_uid, scene.outside_gid
+        what = f"the ids are the host's {uid} and {gid}, without supplementary groups"
+        steps = (_step(OwnPipes(U32(uid), U32(gid)), Stage.IDENTITY_LATE), *_become_keeping(uid, gid, host, place))
+        return Lowered(steps, (Line(NAME, Status.ENFORCED, what, place=place),))
+    attempt = "become another user first"
     lacks = []
     if host.uid == 0:
-        why = "in place the process keeps its ids; it holds no capabilities, but files know their owner"
+        why = "the process keeps its ids; it holds no capabilities, but files know their owner"
         lost = "it is root to the files that are granted, and to every file's attributes"
-        lacks.append(Lack("the process is still root", why, attempt, lost, own(Settings, settings).places.get("outside")))
+        lacks.append(Lack("the process is still root", why, attempt, lost, place))
     kept = tuple(group for group in host.groups if group != host.gid)
     if kept:
-        why = "setgroups(2) needs CAP_SETGID, and in place nothing of the ids changes"
+        why = "setgroups(2) needs CAP_SETGID, and nothing of the ids changes"
         lost = "files that these groups may use stay usable where `filesystem` grants them"
         lacks.append(Lack(f"the caller's supplementary groups stay: {comma(kept)}", why, attempt, lost))
     return Lowered(

@@ -167,7 +167,8 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     """The walls, where nothing else holds files: the profile's own handles all that the kernel knows, whatever is `unhandled`.
 
     Ports as in a box, and none where the profile gives no network. What an older kernel does not handle of the rest, the rooms
-    say whose it is: `filesystem`, `network`, `namespaces`.
+    say whose it is: `filesystem`, `network`, `namespaces`. Raises: HostError under a monitor, where the kernel has no Landlock:
+    nobody asked for a start without a box, and without this there would be no wall around files at all.
     """
     mine = own(Settings, settings)
     first = replace(mine.walls[0], unhandled=frozenset())
@@ -175,6 +176,10 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     if Trait.HOST_NETWORK in scene.traits:
         lacks += tuple(words.port_lacks(mine, scene.host))
     if scene.host.landlock_abi < USABLE_ABI:
+        if scene.has_monitor:
+            why, attempt = words.obstacle(scene.host)
+            what = "without a box Landlock alone holds files, and it cannot be used here"
+            raise HostError(Problem(what, why=why, attempt=attempt))
         return Lowered(lacks=lacks)
     traits = frozenset({Trait.NEW_NET_NAMESPACE}) | (scene.traits & {Trait.HOST_NETWORK})
     lowered = lower_walls(replace(mine, walls=(first, *mine.walls[1:])), replace(scene, traits=traits))

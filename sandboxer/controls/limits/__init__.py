@@ -39,7 +39,6 @@ COUNTED_BY_NAMESPACE = (5, 14)
 POLICIES = (0, 3, 5)
 """SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, as `scheduler` has its words. Source: include/uapi/linux/sched.h."""
 
-_BOXED = "without --in-place, or `sandboxer.run`"
 NO_DUMP = 1
 """RLIMIT_CORE of 1 stops dumps to files and to core_pattern's program; 0 does not stop the latter. Source: fs/coredump.c."""
 
@@ -190,7 +189,7 @@ def _process_lacks(mine: Settings, host: Host) -> tuple[Lack, ...]:
 
 
 def _shared_count(host: Host) -> str:
-    if "user" not in host.namespaces or host.user_namespace_problem:
+    if not host.has_user_namespaces:
         return "there is no user namespace to count in"
     if host.kernel < COUNTED_BY_NAMESPACE:
         return f"kernel {host.kernel[0]}.{host.kernel[1]} counts processes by host user"
@@ -302,9 +301,11 @@ _BY_MONITOR = {
 def in_place(settings: object, scene: Scene) -> Lowered:
     """What rlimits keep, each process for itself; there is no group to count a whole, and no monitor to end it. setrlimit(2).
 
-    A soft limit never goes up: a process that is confined already is not given anything back.
+    A soft limit never goes up: a process that is confined already is not given anything back. Under a monitor there are both.
     """
     mine, host = own(Settings, settings), scene.host
+    if scene.has_monitor:
+        return _under_monitor(mine, scene)
     steps, lines = [], []
     for row in ROWS:
         value, place = mine.values[row.word], mine.places.get(row.word)
@@ -324,19 +325,41 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     scheduling, told = _scheduling(mine)
     found = list(lacks(mine.values, mine.places, _without_groups(host)))
     if host.uid == 0 and mine.values["processes"] != UNLIMITED:
-        why = "the kernel does not hold root to RLIMIT_NPROC"
-        found.append(Lack("processes are not limited", why, _BOXED, "a fork bomb is possible", mine.places.get("processes")))
+        found.append(_unheld(mine))
     for word, lost in _BY_MONITOR.items():
         if mine.values[word] != UNLIMITED:
-            why = "in place there is no monitor"
-            found.append(Lack(f"{word} is not limited", why, _BOXED, lost, mine.places.get(word)))
+            why = "there is no monitor"
+            found.append(Lack(f"{word} is not limited", why, "", lost, mine.places.get(word)))
     return Lowered((*steps, *scheduling), (*lines, *told), lacks=tuple(found))
+
+
+def _under_monitor(mine: Settings, scene: Scene) -> Lowered:
+    """As for a box, but processes are those of the user for an rlimit: it stands where no group counts them, and not for root.
+
+    There is no file system of the box's own for `disk` to bound.
+    """
+    is_held = any(limit.row.word == "processes" for limit in held(mine.values, mine.places, scene.host, has_init=False))
+    is_lost = scene.outside_uid == 0 and not is_held and mine.values["processes"] != UNLIMITED
+    kept = replace(mine, values={**mine.values, "disk": UNLIMITED, **({"processes": UNLIMITED} if is_lost else {})})
+    lowered = lower(kept, scene)
+    steps = tuple(step for step in lowered.steps if not (is_held and _is_of_processes(step.op)))
+    found = (*need(kept, scene.host), *((_unheld(mine),) if is_lost else ()))
+    return replace(lowered, steps=steps, lacks=found)
+
+
+def _is_of_processes(op: Op) -> bool:
+    return isinstance(op, SetRlimit) and int(op.resource) == Rlimit.NPROC
+
+
+def _unheld(mine: Settings) -> Lack:
+    why = "the kernel does not hold root to RLIMIT_NPROC"
+    return Lack("processes are not limited", why, "", "a fork bomb is possible", mine.places.get("processes"))
 
 
 def _without_groups(host: Host) -> Host:
     """A host on which the process has no control group of its own, and why."""
     names = {knob.controller for row in ROWS for knob in (row.v1, row.v2) if knob} | {""}
-    problems = dict.fromkeys(names, "in place the process has no control group of its own")
+    problems = dict.fromkeys(names, "the process has no control group of its own")
     return replace(host, cgroup="none", hierarchies=(), controller_problems=problems)
 
 

@@ -19,7 +19,7 @@ from sandboxer.controls.seccomp.bits import Exhausted
 from sandboxer.controls.seccomp.findings import find_findings
 from sandboxer.controls.seccomp.grammar import parse_answers, parse_denies, parse_errno, parse_frequency, parse_grants
 from sandboxer.controls.seccomp.in_place import wall_in_place
-from sandboxer.controls.seccomp.meaning import NAME, Settings, Wall
+from sandboxer.controls.seccomp.meaning import NAME, Settings
 from sandboxer.controls.seccomp.meaning import understand as find_meaning
 from sandboxer.controls.seccomp.rules import ARCHITECTURES, Count, Situation
 from sandboxer.controls.seccomp.stack import Filter, compile_stack
@@ -206,16 +206,21 @@ def lower(settings: object, scene: Scene) -> Lowered:
 def in_place(settings: object, scene: Scene) -> Lowered:
     """The same filters, and one more for what a network namespace and a session of its own would hold.
 
-    Raises: HostError where there are no filters: in place too much stands on them.
+    Raises: HostError where there are no filters: without a box too much stands on them.
     """
     mine = _typed(settings)
     lacks = need(mine, scene.host)
     if lacks:
         raise HostError([Problem(lack.what, why=lack.why, attempt=lack.attempt) for lack in lacks])
-    return _lowered(mine, scene, also=wall_in_place(has_network=Trait.HOST_NETWORK in scene.traits))
+    return _lowered(without_box(mine, scene.traits), scene)
 
 
-def _lowered(mine: Settings, scene: Scene, *, also: Wall | None = None) -> Lowered:
+def without_box(settings: Settings, traits: frozenset[Trait]) -> Settings:
+    """The settings with the wall that stands in for namespaces."""
+    return replace(settings, walls=(*settings.walls, wall_in_place(has_network=Trait.HOST_NETWORK in traits)))
+
+
+def _lowered(mine: Settings, scene: Scene) -> Lowered:
     unseen = [
         layer for layer in scene.layers if NAME in layer.sections and layer.place not in {wall.place for wall in mine.walls[1:]}
     ]
@@ -223,7 +228,6 @@ def _lowered(mine: Settings, scene: Scene, *, also: Wall | None = None) -> Lower
         raise InternalError(
             [Problem(f"the layer {layer.name} was not understood by {NAME}", where=layer.place) for layer in unseen]
         )
-    mine = replace(mine, walls=(*mine.walls, also)) if also else mine
     here = mine.at(situation(scene))
     filters = compile_stack(here, scene.host.arch, is_watched=scene.is_watched)
     flags = bpf.FILTER_FLAG_SPEC_ALLOW

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -109,4 +111,5 @@ def forget() -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)  # the test wants to know where one hangs
     globals()[sys.argv[1]]()

@@ -43,6 +43,17 @@ def start(program: Path, end: str) -> Iterator[tuple[subprocess.Popen[str], Call
         process.communicate()
 
 
+def read_all(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it says until it ends; where its threads are, if it does not."""
+    try:
+        return process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        process.kill()
+        pytest.fail(f"it has not ended: {process.communicate()[1]}")
+
+
 @pytest.mark.parametrize(("end", "status", "output"), [("end_without_shutdown", 0, "7\n7\n7\n"), ("end_by_exit", 3, "7\n")])
 def test_end_of_the_interpreter_waits_for_what_was_submitted(program: Path, end: str, status: int, output: str) -> None:
     with start(program, end) as (process, _):
@@ -61,7 +72,7 @@ def test_interrupt_ends_all_of_it(program: Path, end: str) -> None:
     with start(program, end) as (process, read_line):
         assert read_line() == "running\n"
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = read_all(process)
         assert (output, "KeyboardInterrupt" in errors) == ("", True)
         assert process.returncode == (0 if end == "wait_at_end" else -signal.SIGINT)
 

@@ -40,7 +40,8 @@ def test_what_a_required_section_loses_refuses_with_what_that_is() -> None:
     (problem,) = caught.value.problems
     assert (problem.what, problem.where) == ("in place there is no keeping of: the moon", PLACE)
     assert problem.why == "the light of it: it is far; the section `test` is required"
-    assert problem.attempt == "a ladder. If that may be lost: test: {enforce: best_effort}, or --weaken (weaken=True)"
+    attempt = "without --in-place, or `sandboxer.run`; or a ladder"
+    assert problem.attempt == f"{attempt}. If that may be lost: test: {{enforce: best_effort}}, or --weaken (weaken=True)"
 
 
 @pytest.mark.parametrize(("enforce", "may_weaken"), [(Enforce.BEST_EFFORT, False), (Enforce.REQUIRED, True)])

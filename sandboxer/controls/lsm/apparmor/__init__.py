@@ -145,8 +145,7 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     if mine.profile == NONE:
         return Lowered()
     why = "its rules are about the paths of a box, and the kernel gives it with an execve into one"
-    attempt = f"a box, or {NAME}: {{enforce: best_effort}}"
-    return Lowered(lacks=(Lack("an AppArmor label without a box", why, attempt, _LOST, mine.places.get("profile")),))
+    return Lowered(lacks=(Lack("an AppArmor label without a box", why, "", _LOST, mine.places.get("profile")),))
 
 
 def explain(settings: object) -> tuple[str, ...]:

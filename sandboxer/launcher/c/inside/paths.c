@@ -105,6 +105,13 @@ const char *join_number(char *buffer, size_t size, const char *before, uint64_t 
     return buffer;
 }
 
+/* The root stays the caller's. No fields. */
+int op_keep_root(struct box *box, struct cursor *c) {
+    if (!taken_all(c)) return EBADMSG;
+    box->root_fd = k_openat(AT_FDCWD, "/", K_O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return box->root_fd < 0 ? -box->root_fd : 0;
+}
+
 /* Make a directory and its missing parents; one that exists is left as it is. Fields: path, mode. mkdirat(2). */
 int op_make_directory(struct box *box, struct cursor *c) {
     const char *path = take_text(c);
