@@ -15,6 +15,11 @@ SYSCTLS = (MAX_USER, CLONE_SYSCTL, APPARMOR_SYSCTL)
 OUTER_FILTER_MEND = "docker run --security-opt seccomp=unconfined ... (or a seccomp profile that allows unshare, clone and mount)"
 FRESH_PROC_MEND = "docker run --security-opt systempaths=unconfined ... (or --privileged; in Kubernetes procMount: Unmasked)"
 
+_LABEL_MEND = (
+    "start it from outside of that profile (docker run --security-opt apparmor=unconfined ...), "
+    "or give the profile `userns,`, `capability,` and `mount,`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -29,12 +34,14 @@ class Surroundings:
     """What may stand in the way of a user namespace. sysctls: name -> value, only those that exist.
 
     seccomp_mode: the `Seccomp:` number of /proc/self/status. uid_is_mapped: the caller's ids mean something to the parent.
+    label: the AppArmor profile that the caller is under; empty: none.
     """
 
     sysctls: Mapping[str, int] = field(default_factory=dict)
     seccomp_mode: int = 0
     is_chrooted: bool = False
     uid_is_mapped: bool = True
+    label: str = ""
     lsms: tuple[str, ...] = ()
 
 
@@ -92,6 +99,9 @@ def _forbidden_obstacle(around: Surroundings) -> Obstacle:
         return Obstacle("the caller's uid or gid is not mapped in the user namespace around it")
     if around.sysctls.get(APPARMOR_SYSCTL) == 1:
         return Obstacle(f"AppArmor forbids it ({APPARMOR_SYSCTL} is 1)", f"sudo sysctl -w {APPARMOR_SYSCTL}=0")
+    # A container has both, and says yes to the one mend with the other.
+    if around.label and around.seccomp_mode != 2:
+        return Obstacle(f"AppArmor's {around.label}, which this process is under, forbids it", _LABEL_MEND)
     if around.seccomp_mode == 2:
         return Obstacle("a system call filter around this process forbids it (a container's default)", OUTER_FILTER_MEND)
     if "selinux" in around.lsms:
@@ -114,6 +124,9 @@ def _useless_obstacle(around: Surroundings) -> Obstacle:
         )
     if around.seccomp_mode == 2:
         return Obstacle("a system call filter around this process forbids further namespaces", OUTER_FILTER_MEND)
+    if around.label:
+        why = f"AppArmor's {around.label}, which this process is under, takes its capabilities away inside, or forbids to mount"
+        return Obstacle(why, _LABEL_MEND)
     return Obstacle("a user namespace can be made, but a security module takes its capabilities away")
 
 

@@ -175,8 +175,8 @@ class Host:
 
     @property
     def has_boxes(self) -> bool:
-        """A box can have a root of its own."""
-        return self.can_make_namespaces and "mount" in self.namespaces
+        """A box can have a root of its own: a mount namespace, in which something could be mounted when that was tried."""
+        return self.can_make_namespaces and "mount" in self.namespaces and not self.tried.get("mount")
 
     @property
     def can_become_other(self) -> bool:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.around import hiding, in_container
-from tests.live.boxes import GROUND, Box, enforced
+from tests.live.around import CONTAINER_CALLS, EPERM, READ_ONLY_GROUPS, hiding, in_container
+from tests.live.boxes import GROUND, Box, enforced, in_own_mounts
 from tests.live.leaks import descendants
 from tests.live.needs import needs
 from tests.live.users import TIMEOUT_S
@@ -116,6 +116,15 @@ def test_what_is_lost_is_told_in_the_report_and_in_one_line_each(unboxed: Box) -
     assert "weakened: names and attributes of files are not confined" in enforced(report, "filesystem")
     assert "sandboxer: weakened: namespaces: the command runs without a box (sandboxer check box: what to do)" in done.stderr
     assert unboxed.run("true", options=["--quiet"]).stderr == ""
+
+
+@needs("root", "userns", "landlock>=6")
+def test_root_with_all_capabilities_whom_a_filter_lets_mount_nothing_has_no_box_either(unboxed: Box) -> None:
+    filters = (*hiding(unboxed.installation, ["clone3"]), *hiding(unboxed.installation, CONTAINER_CALLS, answer=EPERM))
+    ahead = (*in_own_mounts(READ_ONLY_GROUPS), *filters)
+    done, report = replace(unboxed, ahead=ahead).told("true")
+    assert done.returncode == 0, done.stderr
+    assert enforced(report, "namespaces")[0] == LOST
 
 
 @needs("root", "userns", "landlock>=6")

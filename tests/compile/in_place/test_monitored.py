@@ -50,6 +50,7 @@ def lowered(*rooms: Room, host: Host = NONE, enforce: Enforce = Enforce.BEST_EFF
         (ROOT, Enforce.BEST_EFFORT, False),
         (BARE_ROOT, Enforce.BEST_EFFORT, False),  # it makes the other namespaces by its capabilities
         (replace(ROOT, namespaces=frozenset({"pid"})), Enforce.BEST_EFFORT, True),
+        (replace(ROOT, tried={"mount": 1}), Enforce.BEST_EFFORT, True),  # a filter or a module forbids it
     ],
 )
 def test_box_is_given_up_where_there_is_none_and_the_profile_lets_it(host: Host, enforce: Enforce, is_wanted: bool) -> None:
