@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -39,6 +40,8 @@ ROOMS: tuple[Room, ...] = (limits, calls, rights, files, reach)
 ROWS: tuple[str, ...] = tuple(row for room in ROOMS for row in room.ROWS)
 """Every row that a table can have, but the one that says how the probe itself was let in."""
 
+OF_MOUNTS = (*files.ROWS, "devices", "landlock")
+WITHOUT_BOX = "the command has no box here, and this row is tried by the mounts of one"
 STARTS = Trial(("rest 1",), lambda seen: Finding(seen.ended_well, ""))
 """Whether the probe can be run at all."""
 ANSWER_BYTES = 64 << 10
@@ -75,7 +78,8 @@ def find_probes(subject: Subject) -> Iterator[Probe]:
         for probe in room.find_probes(subject):
             if probe.row not in room.ROWS:
                 raise InternalError(Problem(f"{probe.row} is no row that anybody has said there is"))
-            yield probe
+            has_place = subject.has_box or probe.row not in OF_MOUNTS
+            yield probe if has_place else replace(probe, trials=(), why_not=WITHOUT_BOX)
 
 
 def added_program(path: str, seen: Seen) -> Proof:

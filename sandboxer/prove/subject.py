@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from sandboxer.abi import bpf
 from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.compile.in_place.monitored import find_scene, wants_no_box
 from sandboxer.compile.lower import make_scene
 from sandboxer.compile.resolve import Resolved
 from sandboxer.controls import filesystem, limits, seccomp
@@ -21,7 +22,7 @@ from sandboxer.controls.seccomp.reference import decide
 from sandboxer.errors import HostError, InternalError, Problem
 from sandboxer.kernel.probe import probe
 from sandboxer.model.host import Host
-from sandboxer.model.op import LoadFilter
+from sandboxer.model.op import KeepRoot, LoadFilter
 from sandboxer.model.place import built_in
 from sandboxer.model.plan import Plan, Step
 from sandboxer.model.policy import Policy
@@ -50,6 +51,11 @@ class Subject:
     def policy(self) -> Policy:
         """The policy of the profile."""
         return self.resolved.policy
+
+    @property
+    def has_box(self) -> bool:
+        """Whether the command has a root of its own here."""
+        return not any(isinstance(step.op, KeepRoot) for step in self.plan.inside)
 
     def refusal(self, call: str, arguments: tuple[int | str, ...]) -> str:
         """What the filter answers to a call: an errno or `killed`; empty if it lets it through."""
@@ -83,11 +89,16 @@ def make_subject(request: Request, resolved: Resolved, bare_host: Host) -> Subje
     """A resolved profile with its plan. Raises: HostError."""
     host = host_for(resolved.policy, bare_host)
     plan = make_plan(request, resolved.policy, host)
-    scene = make_scene(resolved.policy, host)
-    shown = filesystem.lower(resolved.policy.settings[filesystem.NAME], scene).shown
-    scene = replace(scene, shown=shown)
+    filters = seccomp.settings(resolved.policy)
+    if wants_no_box(resolved.policy, host):
+        scene = find_scene(resolved.policy, host, [filesystem])
+        filters = seccomp.without_box(filters, scene.traits)
+    else:
+        scene = make_scene(resolved.policy, host)
+        shown = filesystem.lower(resolved.policy.settings[filesystem.NAME], scene).shown
+        scene = replace(scene, shown=shown)
     has_filter = any(isinstance(step.op, LoadFilter) for step in steps_of(plan))
-    filters = seccomp.settings(resolved.policy).at(seccomp.situation(scene)) if has_filter else None
+    filters = filters.at(seccomp.situation(scene)) if has_filter else None
     return Subject(request, resolved, host, plan, scene, filters)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -197,6 +198,17 @@ def test_terminal_and_what_needs_mounts_are_refused_with_the_reason(unboxed: Box
         env=unboxed.person.environment(), capture_output=True, text=True, timeout=TIMEOUT_S,
     )  # fmt: skip
     assert "UnsupportedError: files that are handed to a run, and sessions, need a box" in done.stderr, done.stderr
+
+
+@needs("root", "userns", "landlock>=6")
+def test_proof_tries_what_needs_no_mounts_and_says_so_of_the_rest(unboxed: Box) -> None:
+    command = [*unboxed.ahead, *unboxed.person.prefix, unboxed.installation.command, "check", "--prove", "--json", "box"]
+    done = subprocess.run(command, cwd=unboxed.place, env=unboxed.person.environment(), capture_output=True, text=True)
+    verdicts = {row["row"]: row["verdict"] for row in json.loads(done.stdout)["profiles"][0]["rows"]}
+    untried = {"filesystem.shown", "filesystem.write", "filesystem.hide", "devices", "landlock", "namespaces"}
+    assert {row for row, verdict in verdicts.items() if verdict == "untried"} <= untried | {"filesystem.proc_mask"}
+    assert {verdict for row, verdict in verdicts.items() if row not in untried} <= {"holds", "weaker"}
+    assert verdicts["seccomp.calls"] == verdicts["capabilities"] == verdicts["network.mode"] == "holds"
 
 
 @needs("root", "userns", "landlock>=6")

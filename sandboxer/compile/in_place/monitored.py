@@ -13,7 +13,7 @@ from dataclasses import replace
 from sandboxer.compile.check import check_plan, check_policy
 from sandboxer.compile.in_place.rooms import gather, scene_without_box
 from sandboxer.compile.lower import Gathered, assemble, group_steps
-from sandboxer.controls.room import Lack, Room
+from sandboxer.controls.room import Lack, Room, Scene
 from sandboxer.errors import HostError, InternalError, Problem
 from sandboxer.model.host import Host
 from sandboxer.model.op import KeepRoot, LandlockRestrict, Start
@@ -45,10 +45,7 @@ def lower_without_box(
         raise HostError(Problem("a terminal of its own needs a box", why=f"no box can be had here: {problem}", attempt=mend))
     lost = "nothing hides the names of the host's files; Landlock and the filter hold the rest"
     gathered = Gathered(lines=[Line(NAMESPACES, Status.WEAKENED, "the command runs without a box", lost, problem, mend)])
-    scene = replace(scene_without_box(policy, host), becomes_command=True, has_monitor=True, is_watched=is_watched)
-    if host.can_become_other:
-        number = getattr(policy.settings.get("ids"), "outside", None)
-        scene = replace(scene, outside_uid=number or host.box_id, outside_gid=number or host.box_id)
+    scene = replace(find_scene(policy, host), is_watched=is_watched)
 
     def refuse(room: Room, lack: Lack) -> Problem:
         why = f"{lack.lost}: {lack.why}; the section `{room.NAME}` is required, and no box can be had here: {problem}"
@@ -65,6 +62,15 @@ def lower_without_box(
         attempt = "report this with the profile; nothing was started"
         raise InternalError([Problem(f"the plan of {plan.profile} is wrong: {fault}", attempt=attempt) for fault in faults])
     return plan
+
+
+def find_scene(policy: Policy, host: Host, rooms: Sequence[Room] = ()) -> Scene:
+    """The scene behind these rooms; ahead of the first for none."""
+    scene = replace(scene_without_box(policy, host), becomes_command=True, has_monitor=True)
+    if host.can_become_other:
+        number = getattr(policy.settings.get("ids"), "outside", None)
+        scene = replace(scene, outside_uid=number or host.box_id, outside_gid=number or host.box_id)
+    return gather(policy, scene, rooms, Gathered(), "", None) if rooms else scene
 
 
 def _faults(plan: Plan) -> Iterator[str]:
