@@ -70,7 +70,7 @@ def test_attempt_is_held(bench: Bench, row: Attempt) -> None:
         assert (printed, reason) == ("", "seccomp_kill")
     else:
         assert reason == "exited"
-        assert printed.startswith("held "), f"{row.name} under {bench.profile}: {printed}"
+        assert printed.startswith(f"held {row.answer}"), f"{row.name} under {bench.profile}: {printed}"
     assert not Path(bench.outside["new-file"]).exists()
 
 

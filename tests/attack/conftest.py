@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attack.attempts import build_probe
 from tests.attack.seats import Seat
 from tests.live.conftest import caller, installation, leaves_nothing, open_directory, ordinary, person, workplace
 from tests.live.users import Installation, Person
@@ -22,17 +23,11 @@ __all__ = ["caller", "installation", "leaves_nothing", "open_directory", "ordina
 
 pytest.register_assert_rewrite("tests.attack.bench")  # its tests are run from other modules
 
-SOURCES = Path(__file__).parent / "probe"
-
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The probe, static, so that it runs in a box that shows nothing of the host's libraries."""
-    program = tmp_path_factory.mktemp("probe") / "probe"
-    sources = sorted(str(path) for path in SOURCES.glob("*.c"))
-    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, *sources, "-lpthread"], check=True)
-    program.chmod(0o755)
-    return program
+    """The probe, built once."""
+    return build_probe(tmp_path_factory.mktemp("probe") / "probe")
 
 
 def _accept(listener: socket.socket) -> None:

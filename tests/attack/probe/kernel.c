@@ -1,13 +1,16 @@
 /* Attempts on the kernel's surface: calls that a job has no use for, other ABIs, arguments with high bits set. */
 #include "probe.h"
+#include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
 
 #define HIGH (1UL << 32)
 #define CALL(function, expression) \
     static int function(const char *unused) { (void)unused; return reached(expression); }
 
 CALL(do_bpf, syscall(SYS_bpf, 5, NULL, 0))
-CALL(do_perf, syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0))
 CALL(do_userfaultfd, syscall(SYS_userfaultfd, 0))
 CALL(do_io_uring_setup, syscall(SYS_io_uring_setup, 8, NULL))
 CALL(do_io_uring_enter, syscall(SYS_io_uring_enter, -1, 1, 0, 0, NULL, 0))
@@ -25,8 +28,6 @@ CALL(do_acct, syscall(SYS_acct, ""))
 CALL(do_quotactl, syscall(SYS_quotactl, -1, NULL, 0, NULL))
 CALL(do_iopl, syscall(SYS_iopl, 3))
 CALL(do_ioperm, syscall(SYS_ioperm, 0, 1, 1))
-CALL(do_settimeofday, syscall(SYS_settimeofday, (void *)1, NULL))
-CALL(do_clock_settime, syscall(SYS_clock_settime, 0, NULL))
 CALL(do_syslog, syscall(SYS_syslog, 3, NULL, 0))
 CALL(do_fanotify, syscall(SYS_fanotify_init, 0, 0))
 CALL(do_sethostname, syscall(SYS_sethostname, "probe", 5))
@@ -35,19 +36,41 @@ CALL(do_nfsservctl, syscall(SYS_lookup_dcookie, 0, NULL, 0))
 CALL(do_move_pages, syscall(SYS_migrate_pages, 1, 0, NULL, NULL))
 CALL(do_personality, syscall(SYS_personality, 0x0400000))
 
-static int open_socket(unsigned long family, unsigned long type) {
-    long fd = syscall(SYS_socket, family, type, 0UL);
+/* A clock of the whole machine, on its first processor. */
+static int do_perf(const char *unused) {
+    (void)unused;
+    struct perf_event_attr watched = {.type = PERF_TYPE_SOFTWARE, .size = sizeof watched, .config = PERF_COUNT_SW_CPU_CLOCK};
+    return reached(syscall(SYS_perf_event_open, &watched, -1, 0, -1, 0));
+}
+
+/* The time that it is: who could set another one could set this one. */
+static int do_settimeofday(const char *unused) {
+    (void)unused;
+    struct timeval now;
+    gettimeofday(&now, NULL);
+    return refused(syscall(SYS_settimeofday, &now, NULL));
+}
+
+static int do_clock_settime(const char *unused) {
+    (void)unused;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return refused(syscall(SYS_clock_settime, CLOCK_REALTIME, &now));
+}
+
+static int open_socket(unsigned long family, unsigned long type, unsigned long protocol) {
+    long fd = syscall(SYS_socket, family, type, protocol);
     if (fd < 0) return errno == EINVAL || errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT ? 0 : errno;
     close((int)fd);
     return 0;
 }
 
-static int socket_alg(const char *unused) { (void)unused; return open_socket(AF_ALG, SOCK_SEQPACKET); }
-static int socket_alg_high(const char *unused) { (void)unused; return open_socket(HIGH | AF_ALG, SOCK_SEQPACKET); }
-static int socket_packet(const char *unused) { (void)unused; return open_socket(AF_PACKET, SOCK_RAW); }
-static int socket_vsock(const char *unused) { (void)unused; return open_socket(AF_VSOCK, SOCK_STREAM); }
-static int socket_raw(const char *unused) { (void)unused; return open_socket(AF_INET, SOCK_RAW); }
-static int socket_bluetooth(const char *unused) { (void)unused; return open_socket(31, SOCK_RAW); }
+static int socket_alg(const char *unused) { (void)unused; return open_socket(AF_ALG, SOCK_SEQPACKET, 0); }
+static int socket_alg_high(const char *unused) { (void)unused; return open_socket(HIGH | AF_ALG, SOCK_SEQPACKET, 0); }
+static int socket_packet(const char *unused) { (void)unused; return open_socket(AF_PACKET, SOCK_RAW, 0); }
+static int socket_vsock(const char *unused) { (void)unused; return open_socket(AF_VSOCK, SOCK_STREAM, 0); }
+static int socket_raw(const char *unused) { (void)unused; return open_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }
+static int socket_bluetooth(const char *unused) { (void)unused; return open_socket(31, SOCK_RAW, 0); }
 
 #ifdef __x86_64__
 /* getpid of the i386 ABI: 20. The filter kills the process for it, so to come back at all is the breach. */
@@ -65,12 +88,8 @@ static int x32(const char *unused) {
 }
 #endif
 
-/* A number above every table must look like an old kernel, so that libraries fall back. */
-static int newer_than_table(const char *unused) {
-    (void)unused;
-    long result = syscall(999);
-    return result < 0 && errno == ENOSYS ? ENOSYS : 0;
-}
+/* A number above every table. The table says that it must look like an old kernel, so that libraries fall back. */
+static int newer_than_table(const char *unused) { (void)unused; return refused(syscall(999)); }
 
 const struct row kernel_attempts[] = {
     {"bpf", do_bpf}, {"perf", do_perf}, {"userfaultfd", do_userfaultfd}, {"io-uring-setup", do_io_uring_setup},

@@ -20,18 +20,45 @@ static attempt *find(const char *name) {
     return NULL;
 }
 
+/* Make one attempt and say what came of it. */
+static void say(const char *name, const char *argument, attempt *run) {
+    int problem = run(argument);
+    int is_twin = strncmp(name, "twin-", 5) == 0;
+    if (is_twin) printf(problem ? "twin failed %s\n" : "twin ok\n", strerrorname_np(problem));
+    else if (problem) printf("held %s\n", strerrorname_np(problem));
+    else printf("breached\n");
+    fflush(stdout);
+}
+
+/* Many attempts in one box, each in a child of its own; its line begins with its name. */
+static int run_each(int count, char **words) {
+    for (int at = 0; at + 1 < count; at += 2) {
+        attempt *run = find(words[at]);
+        if (!run) return 2;
+        pid_t pid = fork();
+        if (pid < 0) return 3;
+        if (pid == 0) {
+            alarm(10);
+            printf("%s ", words[at]); /* what has not been flushed when it is killed is lost */
+            say(words[at], words[at + 1], run);
+            _exit(0);
+        }
+        int status;
+        if (waitpid(pid, &status, 0) < 0) return 3;
+        if (WIFSIGNALED(status)) printf("%s killed %s\n", words[at], sigabbrev_np(WTERMSIG(status)));
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
+    if (strcmp(argv[1], "each") == 0) return run_each(argc - 2, argv + 2);
     attempt *run = find(argv[1]);
     if (!run) {
         fprintf(stderr, "probe: no attempt is named %s\n", argv[1]);
         return 2;
     }
-    int problem = run(argc > 2 ? argv[2] : "");
-    int is_twin = strncmp(argv[1], "twin-", 5) == 0;
-    if (is_twin) printf(problem ? "twin failed %s\n" : "twin ok\n", strerrorname_np(problem));
-    else if (problem) printf("held %s\n", strerrorname_np(problem));
-    else printf("breached\n");
-    fflush(stdout);
+    say(argv[1], argc > 2 ? argv[2] : "", run);
     return 0;
 }

@@ -30,10 +30,12 @@ extern const struct row file_attempts[], process_attempts[], kernel_attempts[], 
 /* A raw system call; 0 when it succeeded, else its errno. */
 static inline int refused(long result) { return result < 0 ? errno : 0; }
 
-/* A call that the filter should refuse before its arguments are read: EFAULT or EINVAL means that it was reached. */
+/* A call that the filter should refuse before its arguments are read: EFAULT or EINVAL means that it was reached,
+ * and so does that a key was looked for and not found. */
 static inline int reached(long result) {
     if (result >= 0) return 0;
-    return errno == EFAULT || errno == EINVAL || errno == EBADF || errno == ESRCH || errno == ENOENT ? 0 : errno;
+    int is_reached = errno == EFAULT || errno == EINVAL || errno == EBADF || errno == ESRCH || errno == ENOENT || errno == ENOKEY;
+    return is_reached ? 0 : errno;
 }
 
 /* Read one byte of a file: 0 when that worked. */

@@ -105,10 +105,16 @@ static int gained(const char *unused) {
 }
 
 static int signal_host(const char *pid) { return refused(kill((pid_t)strtol(pid, NULL, 10), 0)); }
-static int trace_init(const char *unused) { (void)unused; return refused(ptrace(PTRACE_ATTACH, 1, NULL, NULL)); }
-static int trace_host(const char *pid) {
-    return refused(ptrace(PTRACE_ATTACH, (pid_t)strtol(pid, NULL, 10), NULL, NULL));
+/* Take hold of a process, and let go of it again, so that nobody waits for it. */
+static int trace(pid_t pid) {
+    if (ptrace(PTRACE_ATTACH, pid, NULL, NULL)) return errno;
+    waitpid(pid, NULL, __WALL);
+    ptrace(PTRACE_DETACH, pid, NULL, NULL);
+    return 0;
 }
+
+static int trace_init(const char *unused) { (void)unused; return trace(1); }
+static int trace_host(const char *pid) { return trace((pid_t)strtol(pid, NULL, 10)); }
 
 static int read_init_memory(const char *unused) {
     (void)unused;
@@ -134,9 +140,10 @@ static int take_descriptor(const char *unused) {
     return errno == EBADF ? 0 : errno;
 }
 
+/* EBUSY: it was sent, and did nothing: the first process of a pid namespace takes neither signal from within. */
 static int kill_init(const char *unused) {
     (void)unused;
-    kill(1, SIGKILL);
+    int refusal = kill(1, SIGKILL) && kill(1, SIGSTOP) ? errno : EBUSY;
     kill(1, SIGSTOP);
     usleep(50000);
     FILE *status = fopen("/proc/1/stat", "r");
@@ -145,7 +152,7 @@ static int kill_init(const char *unused) {
         if (fscanf(status, "%*d %*s %c", &state) != 1) state = 'X';
         fclose(status);
     }
-    return state == 'T' ? 0 : EPERM;
+    return state == 'T' ? 0 : refusal;
 }
 
 static int chroot_here(const char *unused) { (void)unused; return refused(chroot("/tmp")); }
@@ -158,8 +165,10 @@ static int nice_up(const char *unused) {
 
 static int raise_limit(const char *unused) {
     (void)unused;
-    uint64_t limit[2] = {~0ULL, ~0ULL};
-    return refused(syscall(SYS_prlimit64, 0, 7, limit, NULL));
+    uint64_t limit[2];
+    if (syscall(SYS_prlimit64, 0, 11, NULL, limit)) return errno; /* RLIMIT_SIGPENDING, which has no most */
+    limit[1]++;
+    return refused(syscall(SYS_prlimit64, 0, 11, limit, NULL));
 }
 
 const struct row process_attempts[] = {
