@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from sandboxer.abi.syscalls_table import NUMBERS
+from sandboxer.launcher.probe import probe_path
 from sandboxer.model import op as ops
-from sandboxer.model.op import U32, U64, Op, U32List
-from tests.launcher.plans import LAUNCHER, NEWPID, Ended, boxed, launch, plan, run_boxed, run_ordinary, shell
+from sandboxer.model.op import U32, U64, Op, Text, U32List
+from sandboxer.prove.script import data
+from tests.launcher.plans import LAUNCHER, NEWPID, Ended, boxed, launch, opened, plan, run_boxed, run_ordinary, shell
 
 EXITED, SIGNALLED = 1, 2
+O_PATH = os.O_PATH | os.O_DIRECTORY
 
 
 @contextmanager
@@ -88,7 +93,7 @@ def test_box_ends_with_the_command_whatever_is_left() -> None:
 
 
 def test_pid_one_holds_nothing_of_the_callers() -> None:
-    """The job of a root box may look at pid 1, and finds only its life line and its signals."""
+    """The job of a root box may look at pid 1, and finds its life line, its signals, and perhaps what tells of the execve."""
     reader, writer = os.pipe()
     before, inside = boxed()
     end: list[Op] = [ops.PivotRoot(), ops.BecomeInit()]
@@ -97,7 +102,23 @@ def test_pid_one_holds_nothing_of_the_callers() -> None:
     os.close(reader)
     os.close(writer)
     kinds = sorted(line.split(":")[0].split("[")[0] for line in ended.out.splitlines()[1:])
-    assert kinds == ["anon_inode", "pipe"]
+    assert kinds in (["anon_inode", "pipe"], ["anon_inode", "pipe", "pipe"])
+
+
+def test_pid_one_has_let_go_before_the_command_begins() -> None:
+    """A command that is quicker than pid 1 would find the host's /proc there. sandboxer-probe looks as its first call."""
+    looks = [
+        f"call {NUMBERS[os.uname().machine]['openat']} -100 {data(f'/proc/1/fd/{fd}/..'.encode())} {O_PATH}"
+        for fd in range(3, 20)
+    ]
+    before, inside = boxed()
+    at = next(number for number, op in enumerate(inside) if isinstance(op, ops.MakeStage))  # which may cover where it lies
+    shown = [ops.MakeDirectory(Text("/probe"), U32(0o755)), ops.Attach(U32(50), Text("/probe"))]
+    inside = [*inside[:at], opened(Path(probe_path()).parent), *inside[at:], *shown, ops.PivotRoot(), ops.BecomeInit()]
+    parts = plan(before, inside, (f"/probe/{Path(probe_path()).name}", *looks))
+    for _ in range(20):
+        ended = launch(parts)
+        assert {line.split()[1] for line in ended.out.splitlines()} == {str(-errno.ENOENT)}, ended
 
 
 def test_pid_one_is_not_dumpable() -> None:

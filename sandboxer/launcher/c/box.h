@@ -49,6 +49,7 @@ struct page {
     uint32_t op;
     uint32_t is_executing;   /* execve is all that is left to do */
     uint32_t has_init;       /* the child is pid 1 of the box, and listens to signals */
+    uint32_t has_let_go;     /* pid 1 holds nothing any more that the command should not find */
     uint32_t has_ended;      /* pid 1 has filled in what follows */
     int status;
     uint64_t end_ns;

@@ -123,11 +123,12 @@ static inline long k_fork_into(int group, uint64_t flags, int *pidfd) {
 
 static inline long k_fork(uint64_t flags, int *pidfd) { return k_fork_into(-1, flags, pidfd); }
 
-/* Start a process that shares this one's memory and runs `call`, which must not return, on a stack of its own. This process
- * stands still until that one has called execve or ended. A fork without the cost of copying memory. clone(2), vfork(2). */
+/* Start a process that shares this one's memory and runs `call`, which must not return, on a stack of its own. With
+ * K_CLONE_VFORK this process stands still until that one has called execve or ended. A fork without the cost of copying memory.
+ * clone(2), vfork(2). */
 static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, void (*call)(void *), void *argument) {
     char *top = (char *)stack + size;
-    flags |= K_CLONE_VM | K_CLONE_VFORK | SIGCHLD;
+    flags |= K_CLONE_VM | SIGCHLD;
 #if defined(__x86_64__)
     long result = SYS_clone;
     register long r10 __asm__("r10") = 0;

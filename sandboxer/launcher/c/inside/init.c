@@ -9,6 +9,7 @@
 #define K_PR_SET_DUMPABLE 4
 #define LIFE_FD 0
 #define SIGNAL_FD 1
+#define TOLD_FD 2
 
 bool is_monitor_gone(const struct box *box) {
     struct pollfd life = {.fd = box->life_fd, .events = POLLIN, .revents = 0};
@@ -16,14 +17,23 @@ bool is_monitor_gone(const struct box *box) {
     return k_poll(&life, 1, &at_once) > 0;
 }
 
-/* Let go of everything but the life line and the signals. They take the places of stdin and stdout. */
-static int keep_two_fds(struct box *box) {
+/* Let go of everything but the life line, the signals, and what tells of the execve. They take the places of the streams. */
+static int keep_three_fds(struct box *box, int told) {
     int signals = k_signalfd(~0ULL);
     if (signals < 0) return -signals;
-    int error = failed(SYS3(SYS_dup3, signals, SIGNAL_FD, O_CLOEXEC));
+    int error = failed(SYS3(SYS_dup3, told, TOLD_FD, O_CLOEXEC));
+    if (!error) error = failed(SYS3(SYS_dup3, signals, SIGNAL_FD, O_CLOEXEC));
     if (!error) error = failed(SYS3(SYS_dup3, box->life_fd, LIFE_FD, O_CLOEXEC));
-    if (!error) error = failed(SYS3(NR_CLOSE_RANGE, 2, ~0U, 0));
+    if (!error) error = failed(SYS3(NR_CLOSE_RANGE, TOLD_FD + 1, ~0U, 0));
     return error;
+}
+
+/* Let the other process go on, and stand still until it has called execve or ended: signals are the command's, if there is one. */
+static void let_command_go(struct box *box) {
+    char nothing;
+    __atomic_store_n(&box->page->has_let_go, 1, __ATOMIC_RELEASE);
+    while (SYS3(SYS_read, TOLD_FD, &nothing, 1) == -EINTR) continue;
+    k_close(TOLD_FD);
 }
 
 /* Signals that wait; those that are not about children go on to the command, if there is one. To stop and to go on is for the
@@ -79,9 +89,11 @@ static void run_init(struct box *box, int command) {
     }
 }
 
-/* The command's process goes on with the list. It leaves pid 1's session: its group is then its own. */
+/* The command's process goes on with the list, once pid 1 has let go: a command that may look at pid 1 would else find, for a
+ * moment, the host's /proc there. It leaves pid 1's session: its group is then its own. */
 static void go_on(void *argument) {
     struct box *box = argument;
+    while (!__atomic_load_n(&box->page->has_let_go, __ATOMIC_ACQUIRE)) SYS0(SYS_sched_yield);
     int error = box->has_session ? failed(SYS0(SYS_setsid)) : 0;
     if (error) leave_inside(box, (struct fault){OUTCOME_SETUP_FAILED, LIST_INSIDE + 1, box->page->step, TAG_become_init, error});
     run_inside(box, box->page->step + 1);
@@ -98,18 +110,23 @@ static long start_command(struct box *box) {
 /* Start the process that goes on with the list; this one stays as pid 1. No fields. EINVAL: it is not pid 1. pid_namespaces(7).
  *
  * Before the other exists, pid 1 is made untraceable: the job may have the same ids. Signals are blocked before too, so that
- * none is lost until pid 1 listens; `settle` lets the command have them. */
+ * none is lost until pid 1 listens; `settle` lets the command have them. The two share their memory until the execve, and not
+ * their descriptors: vfork(2) would not let pid 1 close its own ahead of that. The end of the pipe that pid 1 does not have is
+ * closed by the execve. */
 int op_become_init(struct box *box, struct cursor *c) {
+    int told[2];
     if (!taken_all(c)) return EBADMSG;
     if (SYS0(SYS_getpid) != 1) return EINVAL;
     int error = k_prctl(K_PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!error) error = k_set_signal_mask(~0ULL);
+    if (!error) error = failed(SYS2(SYS_pipe2, told, O_CLOEXEC));
     if (error) return error;
     __atomic_store_n(&box->page->has_init, 1, __ATOMIC_RELEASE);
     long command = start_command(box);
     if (command < 0) return (int)-command;
-    error = keep_two_fds(box);
+    error = keep_three_fds(box, told[0]);
     if (error) return error;
+    let_command_go(box);
     run_init(box, (int)command);
     return 0;
 }

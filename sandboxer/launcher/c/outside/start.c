@@ -89,7 +89,8 @@ int op_make_idmap(struct box *box, struct cursor *c) {
     const char *gid_map = take_text(c);
     if (!taken_all(c)) return EBADMSG;
     char path[PATH_BYTES];
-    long pid = k_call_in_child(K_CLONE_NEWUSER, box->spare_stack, SPARE_STACK_BYTES, end_at_once, NULL);
+    uint64_t flags = K_CLONE_NEWUSER | K_CLONE_VFORK;
+    long pid = k_call_in_child(flags, box->spare_stack, SPARE_STACK_BYTES, end_at_once, NULL);
     if (pid < 0) return (int)-pid;
     int error = write_maps(box->proc_fd, (int)pid, uid_map, gid_map, "");
     int fd = -1;
