@@ -4,6 +4,7 @@
 #   make demo    an untrusted program under the `python` profile                  make lint    ruff and mypy
 #   make bench   sandboxes, filters, tracers, calls                               make fuzz    plan reader and filters, bounded
 #   make docs    write the generated reference pages again                        make clean   remove what was built
+#   make layers  measure which layers stop which attempt, into SECURITY.md (as root)
 #   make test-vm tests on other kernels, in a virtual machine (tests/vm/README.md)
 
 BIN := .venv/bin
@@ -22,7 +23,7 @@ VM_ROUNDS ?=
 BENCH_PACKAGES := bubblewrap runc firejail strace systemd-container
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-vm test-vm-whole test-vm-packages lint format bench fuzz docs clean distclean
+.PHONY: setup demo test test-vm test-vm-whole test-vm-packages lint format bench fuzz docs layers clean distclean
 
 setup:
 	@+scripts/setup
@@ -73,6 +74,10 @@ fuzz: setup
 
 docs: setup
 	@$(BIN)/python scripts/profile_reference.py
+
+layers: setup
+	@scripts/setup $(TEST_PACKAGES)
+	@$(BIN)/python -m tests.attack.layers
 
 clean:
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis sandboxer/launcher/bin

@@ -1,7 +1,8 @@
 """What every test may rely on: signals have their default dispositions, however the tests were started.
 
 A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Children inherit that, and the launcher keeps to it:
-it does not forward what its caller ignores. Numbers that a test records as `numbers` stand under the results.
+it does not forward what its caller ignores. Numbers that a test records as `numbers` stand under the results, and
+tables (`table`) behind them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have counted; under several workers their own output is not shown."""
-    for report in terminalreporter.stats.get("passed", ()):
-        for name, value in getattr(report, "user_properties", ()):
-            if name == "numbers":
-                terminalreporter.write_line(f"{report.nodeid}: {value}")
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    found = [(report, *pair) for report in reports for pair in getattr(report, "user_properties", ())]
+    for report, name, value in found:
+        if name == "numbers":
+            terminalreporter.write_line(f"{report.nodeid}: {value}")
+    for _, name, value in found:
+        if name == "table":
+            terminalreporter.write_line(str(value))
