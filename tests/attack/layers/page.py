@@ -107,16 +107,16 @@ def find_differences(marked: str, measured: Mapping[str, Outcomes]) -> list[str]
                 for layer, cell in found[profile][row.name].items()
                 if Cell.UNKNOWN not in (cell, said[profile][row.name][layer])
                 and cell is not said[profile][row.name][layer]
-                and not _is_newer(row.name, profile)
+                and not _is_newer(row.name)
             )
     if "\n".join(lone_table()) not in marked:
         lines.append("the table of those with one layer is another")
     return [f"{line} (`{REGENERATE}`)" for line in lines]
 
 
-def _is_newer(name: str, profile: str) -> bool:
-    """This kernel has a second layer where the one of the page had not."""
-    return any(name in row.names and profile in row.profiles and row.is_over for row in LONE)
+def _is_newer(name: str) -> bool:
+    """This kernel has a layer for it that the one of the page had not."""
+    return any(name in row.names and row.is_over for row in LONE)
 
 
 def summarize(measured: Mapping[str, Outcomes]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from sandboxer.model.host import Host
 from tests.attack.attempts import ATTEMPTS
 from tests.attack.layers import verdict
 from tests.attack.layers.measure import PROFILES, Outcomes, name_run, runs
-from tests.attack.layers.verdict import BREACHED, LONE, MARKED, OWN_RULES, Cell, find_faults, judge_cell, lone_layer
+from tests.attack.layers.verdict import BREACHED, LONE, MARKED, OWN_RULES, SETTINGS, Cell, find_faults, judge_cell, lone_layer
 from tests.attack.layers.walls import ALL, Layer
 
 NAMES = {row.name for row in ATTEMPTS}
@@ -65,6 +68,23 @@ def test_kernels_own_rule_is_a_layer_only_where_the_kernel_refuses_so() -> None:
     assert judged("held EPERM", Layer.VIEW) is Cell.UNKNOWN
     assert judged("held ENOSYS") is Cell.UNKNOWN
     assert judged(BREACHED) is Cell.UNKNOWN
+
+
+def test_cell_that_needs_a_setting_is_not_told_where_it_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = tmp_path / "setting"
+    monkeypatch.setitem(SETTINGS, ("shadow", Layer.VIEW), (setting, "1"))
+    outcomes = invented("shadow", Layer.VIEW)
+    for value, cell in (("1", Cell.STOPS), ("0", Cell.UNKNOWN)):
+        setting.write_text(f"{value}\n")
+        assert judge_cell("shadow", Layer.VIEW, outcomes) is cell
+
+
+def test_newer_kernel_has_a_second_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = invented("connect-path", Layer.VIEW, Layer.LANDLOCK)
+    monkeypatch.setattr(verdict, "this_host", lambda: Host(landlock_abi=8))
+    assert faults("connect-path", outcomes, monkeypatch)
+    monkeypatch.setattr(verdict, "this_host", lambda: Host(landlock_abi=9))
+    assert faults("connect-path", outcomes, monkeypatch) == []
 
 
 def test_two_layers_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from tests.attack.attempts import ATTEMPTS
 from tests.attack.layers.measure import PROFILES, Outcomes, name_run
@@ -42,6 +43,10 @@ OWN_RULES: dict[str, tuple[Layer, frozenset[str]]] = {
 Most ask for a capability over the initial user namespace: to be in any other one is what stops them, and that cannot be taken
 away on a machine that is to live. The first process of a pid namespace takes no signal from within that it has not asked for.
 """
+SETTINGS: dict[tuple[str, Layer], tuple[Path, str]] = {
+    ("link-out", Layer.PRIVILEGE): (Path("/proc/sys/fs/protected_hardlinks"), "1"),
+}
+"""Cells that need a setting of the machine: where it is another, they cannot be told."""
 
 
 def judge(outcomes: Outcomes) -> dict[str, Cells]:
@@ -55,6 +60,9 @@ def judge_cell(name: str, layer: Layer, outcomes: Outcomes) -> Cell:
     Where the attempt succeeds without any layer, that it fails with this one says it. Where it does not, only an answer that
     comes ahead of the kernel's own says it: another error number, for filters the mark.
     """
+    path, value = SETTINGS.get((name, layer), (None, ""))
+    if path and path.read_text().strip() != value:
+        return Cell.UNKNOWN
     bare, alone = outcomes[""][name], outcomes[layer.value][name]
     owner, answers = OWN_RULES.get(name, (None, frozenset()))
     if bare == BREACHED:
@@ -103,7 +111,8 @@ class Lone:
 _IDS = ("become-root", "become-root-all", "become-group", "drop-groups", "raise-capabilities", "holds-capability")
 _USER_NAMESPACES = ("unshare-user", "clone-user", "clone-user-high-bits", "clone3-user")
 _SET_IDS = ("set-id-by-chmod", "set-id-by-open", "set-id-by-openat2")
-_FREE = ("handle-name", "io-uring-setup", "io-uring-enter", "add-key", "request-key", "keyctl", "personality", "socket-vsock")
+_FREE = ("handle-name", "io-uring-setup", "io-uring-enter", "add-key", "request-key", "keyctl", "personality", "socket-vsock",
+         "socket-alg", "socket-alg-high-bits")  # fmt: skip
 
 LONE: tuple[Lone, ...] = (
     Lone(Layer.VIEW, ("read-kernel-memory",),
