@@ -89,16 +89,16 @@ def make_subject(request: Request, resolved: Resolved, bare_host: Host) -> Subje
     """A resolved profile with its plan. Raises: HostError."""
     host = host_for(resolved.policy, bare_host)
     plan = make_plan(request, resolved.policy, host)
-    filters = seccomp.settings(resolved.policy)
+    said = seccomp.settings(resolved.policy)
     if wants_no_box(resolved.policy, host):
         scene = find_scene(resolved.policy, host, [filesystem])
-        filters = seccomp.without_box(filters, scene.traits)
+        said = seccomp.without_box(said, scene.traits)
     else:
         scene = make_scene(resolved.policy, host)
         shown = filesystem.lower(resolved.policy.settings[filesystem.NAME], scene).shown
         scene = replace(scene, shown=shown)
     has_filter = any(isinstance(step.op, LoadFilter) for step in steps_of(plan))
-    filters = filters.at(seccomp.situation(scene)) if has_filter else None
+    filters = said.at(seccomp.situation(scene)) if has_filter else None
     return Subject(request, resolved, host, plan, scene, filters)
 
 
