@@ -64,7 +64,9 @@ def _labels(host: Host) -> Ability:
     """No profile that comes with sandboxer asks for one, so their lack is no fault of a machine."""
     if host.apparmor_problem:
         return Ability("AppArmor labels", State.NOTE, f"cannot be given: {host.apparmor_problem}")
-    return Ability("AppArmor labels", State.NOTE, "can be given, when root has loaded them (sandboxer policy install)")
+    stacked = f", on top of the caller's own {host.apparmor_label}" if host.apparmor_label else ""
+    says = f"can be given{stacked}, when root has loaded them (sandboxer policy install)"
+    return Ability("AppArmor labels", State.NOTE, says)
 
 
 def _privilege(host: Host) -> Ability:

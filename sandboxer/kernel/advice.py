@@ -468,8 +468,8 @@ ADVICE: Mapping[str, Rows] = {
             "a standard stream is a file of the host, and AppArmor would take it away without a word",
             "a pipe: `cat FILE | sandboxer exec ... | cat > FILE`",
         ),
-        "EACCES": ("AppArmor does not let this caller choose a profile", "start it unconfined"),
-        "EPERM": ("AppArmor does not let this caller choose a profile", "start it unconfined"),
+        "EACCES": ("the AppArmor profile of this caller does not let it choose another", "start it unconfined"),
+        "EPERM": ("the AppArmor profile of this caller does not let it choose another", "start it unconfined"),
         "EINVAL": ("AppArmor is not in use, or this is no name of a profile", "apparmor: {enforce: best_effort}"),
     },
     "clear_work": {

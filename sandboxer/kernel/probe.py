@@ -16,7 +16,7 @@ from sandboxer.abi.rlimits import RLIM_INFINITY, RLIMITS
 from sandboxer.errors import Problem, UnsupportedError
 from sandboxer.kernel.audit.log import find_audit_problem
 from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages, find_io_weights
-from sandboxer.kernel.lsm.apparmor import find_apparmor_obstacle
+from sandboxer.kernel.lsm.apparmor import find_apparmor_obstacle, find_own_label
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -131,7 +131,9 @@ def _read_status() -> str:
 def _with_labels(host: Host) -> Host:
     """The host with what stands in the way of labels."""
     found = find_apparmor_obstacle()
-    return replace(host, apparmor_problem=found.why, apparmor_mend=found.mend) if found else host
+    if found:
+        return replace(host, apparmor_problem=found.why, apparmor_mend=found.mend)
+    return replace(host, apparmor_label=find_own_label())
 
 
 def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:

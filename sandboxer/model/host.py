@@ -76,11 +76,15 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """An AppArmor profile that the kernel does not have as it is wanted. found: what it has by that name. mend: what loads it."""
+    """An AppArmor profile that the kernel does not have as it is wanted. found: what it has by that name. mend: what loads it.
+
+    why: it may be loaded, and this caller cannot have it.
+    """
 
     name: str
     found: str
     mend: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ class Host:
     program; empty: it can. has_swap: the kernel can swap at all. processors: those that the caller can run on, a bit for
     each. io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its
     block devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
-    apparmor_problem, apparmor_mend: why the caller can give no box an AppArmor profile. unloaded: those that were asked for.
+    apparmor_problem, apparmor_mend: why the caller can give no box an AppArmor profile. apparmor_label: the one that
+    it is under itself, with its mode; empty: none. unloaded: profiles that were asked for.
     missing_calls: system calls that the launcher uses and this kernel lacks. tried: steps of the trial (kernel/trial.py)
     and their errnos, 0 for success.
     """
@@ -152,6 +157,7 @@ class Host:
     lsms: tuple[str, ...] = ()
     apparmor_problem: str = ""
     apparmor_mend: str = ""
+    apparmor_label: str = ""
     unloaded: tuple[Unloaded, ...] = ()
     missing_calls: tuple[str, ...] = ()
     tried: Mapping[str, int] = field(default_factory=dict)

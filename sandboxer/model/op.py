@@ -579,8 +579,9 @@ class OwnPipes(Op):
 class SetExecLabel(Op):
     """Have execve put the command under an AppArmor profile that is loaded, and read back that it will. apparmor(7).
 
-    request: `exec NAME`. answer: what the kernel has to say of it then, `NAME (enforce)`. The streams must be pipes, sockets,
-    terminals, devices or memfds: the kernel silently takes away a file that the profile does not grant.
+    request: `exec NAME`, or `stack NAME` on the profile that the caller is under. answer: what the kernel notes of either then,
+    `NAME (enforce)`. The streams must be pipes, sockets, terminals, devices or memfds: the kernel silently takes away a file that
+    the profile does not grant.
     """
 
     TAG: ClassVar[int] = 78

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -18,7 +19,7 @@ from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm import apparmor
 from sandboxer.errors import HostError, Problem, ProfileError
-from sandboxer.kernel.lsm.apparmor import find_loaded
+from sandboxer.kernel.lsm.apparmor import ask_label
 from sandboxer.kernel.paths import find_facts
 from sandboxer.kernel.probe import probe
 from sandboxer.kernel.stamp import stamp
@@ -150,12 +151,19 @@ def told_unloaded(request: Request, policy: Policy, host: Host) -> Host:
     wanted = [step.op for step in make_plan(request, policy, host).inside if isinstance(step.op, SetExecLabel)]
     unloaded = []
     for op in wanted:
-        name = op.request.removeprefix("exec ")
-        found = find_loaded(name)
-        if found != op.answer:
-            is_made = apparmor.settings(policy).profile == apparmor.GENERATE
-            mend = install_command(request, is_root=host.uid == 0) if is_made else "sudo apparmor_parser --replace FILE"
-            unloaded.append(Unloaded(name, found, mend))
+        name = op.request.partition(" ")[2]
+        noted = ask_label(op.request)
+        if noted.label == op.answer:
+            continue
+        is_made = apparmor.settings(policy).profile == apparmor.GENERATE
+        mend = install_command(request, is_root=host.uid == 0) if is_made else "sudo apparmor_parser --replace FILE"
+        # For a caller whose profile complains the kernel makes one of another name on the spot.
+        found = noted.label if noted.label.startswith(f"{name} (") else ""
+        unloaded.append(Unloaded(name, found, mend))
+        if host.apparmor_label and noted.error in (errno.EACCES, errno.EPERM):
+            why = f"the caller is under AppArmor's {host.apparmor_label}, which does not let it stack another on itself"
+            rule = f"change_profile -> &{apparmor.PREFIX + '*' if is_made else name},"
+            unloaded[-1] = Unloaded(name, "", f"the rule `{rule}` in that profile, or start it from outside", why)
     return replace(host, unloaded=tuple(unloaded))
 
 

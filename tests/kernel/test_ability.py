@@ -129,5 +129,6 @@ def test_refusals_of_landlock_are_heard_or_it_is_said_why_not() -> None:
 
 def test_labels_of_apparmor_are_a_note_with_what_is_in_the_way() -> None:
     assert row(Host(), "AppArmor labels").says.startswith("can be given")
+    assert "on top of the caller's own outer (enforce)" in row(Host(apparmor_label="outer (enforce)"), "AppArmor labels").says
     found = row(Host(apparmor_problem="the kernel has none"), "AppArmor labels")
     assert (found.state, found.says) == (State.NOTE, "cannot be given: the kernel has none")

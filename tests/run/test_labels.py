@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sandboxer.compile.cache import PlanCache
 from sandboxer.errors import HostError
 from sandboxer.kernel.lsm import apparmor as kernel
+from sandboxer.kernel.lsm.apparmor import Noted
 from sandboxer.kernel.stamp import stamp
 from sandboxer.model.host import Host
 from sandboxer.model.op import SetExecLabel
@@ -32,11 +34,12 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def probe() -> Host:
         return replace(real(), apparmor_problem="", apparmor_mend="")
 
-    def find(name: str) -> str:
-        return next((item for item in found if item.startswith(f"{name} (")), "")
+    def ask(request: str) -> Noted:
+        name = request.partition(" ")[2]
+        return next((Noted(item) for item in found if item.startswith(f"{name} (")), Noted(error=errno.ENOENT))
 
     monkeypatch.setattr(cold, "probe", probe)
-    monkeypatch.setattr(cold, "find_loaded", find)
+    monkeypatch.setattr(cold, "ask_label", ask)
     monkeypatch.chdir(tmp_path)
     return found
 
@@ -67,6 +70,42 @@ def test_label_that_is_not_loaded_is_refused_and_one_that_is_becomes_a_step(load
     assert not made.is_passing
 
 
+def under(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that the caller is under a profile."""
+    found = cold.probe()
+    monkeypatch.setattr(cold, "probe", lambda: replace(found, apparmor_label=label))
+
+
+def test_caller_under_a_profile_asks_to_stack(loaded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    under("outer (enforce)", monkeypatch)
+    write("apparmor: {profile: mine}")
+    loaded.append("mine (enforce)")
+    made = compile_request(Request("./mine.yaml"))
+    assert [step.op.request for step in made.plan.inside if isinstance(step.op, SetExecLabel)] == ["stack mine"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "why", "attempt"),
+    [
+        (Noted(error=errno.EACCES), "under AppArmor's outer (enforce), which does not let it stack", "change_profile -> &mine,"),
+        (Noted(error=errno.ENOENT), "the kernel has none of that name", "apparmor_parser --replace"),
+        (Noted("outer//null-mine (complain)"), "the kernel has none of that name", "apparmor_parser --replace"),
+        (Noted("mine (complain)"), "the kernel has it as mine (complain)", "apparmor_parser --replace"),
+    ],
+)
+def test_what_a_caller_under_a_profile_is_refused_is_told(
+    loaded: list[str], monkeypatch: pytest.MonkeyPatch, noted: Noted, why: str, attempt: str
+) -> None:
+    under("outer (enforce)", monkeypatch)
+    monkeypatch.setattr(cold, "ask_label", lambda request: noted)
+    write("apparmor: {profile: mine}")
+    with pytest.raises(HostError) as caught:
+        compile_request(Request("./mine.yaml"))
+    (problem,) = caught.value.problems
+    assert why in problem.why
+    assert attempt in problem.attempt
+
+
 def is_kept(cache: PlanCache) -> bool:
     """Whether a start leaves a plan for the next one."""
     prepare(Request("./mine.yaml"), KEY, cache)
@@ -89,7 +128,7 @@ def test_best_effort_is_weakened_and_no_plan_of_it_is_kept(
 
 def test_profile_without_a_label_asks_nobody(loaded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     write("")
-    monkeypatch.setattr(cold, "find_loaded", kernel.remove_profile)
+    monkeypatch.setattr(cold, "ask_label", kernel.remove_profile)
     made = compile_request(Request("./mine.yaml"))
     assert not any(isinstance(step.op, SetExecLabel) for step in made.plan.inside)
     assert not made.is_passing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from threading import Thread
 
 from sandboxer.errors import HostError, Problem
@@ -23,6 +24,14 @@ _NEXT_LABEL = "/proc/thread-self/attr/apparmor/exec"
 _INSTALL = "install the package `apparmor`"
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the kernel noted for the next execve: `NAME (enforce)`, or the errno with which it refused."""
+
+    label: str = ""
+    error: int = 0
+
+
 def find_apparmor_obstacle() -> Obstacle | None:
     """Why no box of this caller can be given a label; None where nothing is in the way."""
     if (find_text(ENABLED) or "").strip() != "Y":
@@ -30,34 +39,38 @@ def find_apparmor_obstacle() -> Obstacle | None:
             "the kernel was built or booted without AppArmor",
             "boot with apparmor=1 and lsm=...,apparmor on the kernel's command line",
         )
-    label = (find_text(OWN_LABEL) or "").strip()
-    if label != "unconfined" and not label.endswith(" (unconfined)"):
-        why = f"this process is itself under AppArmor's {label or 'unreadable label'}, which does not let it choose another label"
-        return Obstacle(why, "start it from outside of that profile")
+    if not (find_text(OWN_LABEL) or "").strip():
+        return Obstacle(f"{OWN_LABEL} cannot be read, and with it the label of this process", "start it where /proc is mounted")
     return None
 
 
-def find_loaded(name: str) -> str:
-    """A loaded profile as the kernel calls it, `NAME (enforce)`; empty where it is not loaded or cannot be entered.
+def find_own_label() -> str:
+    """The label that this process is under, as `NAME (enforce)`; empty where it is unconfined, or there is no AppArmor."""
+    label = (find_text(OWN_LABEL) or "").strip()
+    return "" if label == "unconfined" or label.endswith(" (unconfined)") else label
 
-    A thread of its own asks to enter it with its next execve, and ends: the list of what is loaded is for root alone.
+
+def ask_label(request: str) -> Noted:
+    """What the kernel would give with the next execve. request: `exec NAME`, or `stack NAME`.
+
+    A thread of its own asks, and ends: the list of what is loaded is for root alone.
     Source: security/apparmor/lsm.c, do_setattr.
     """
-    found: list[str] = []
+    found: list[Noted] = []
 
     def ask() -> None:
         try:
             with open(_NEXT_LABEL, "r+b", buffering=0) as file:
-                file.write(f"exec {name}".encode())
+                file.write(request.encode())
                 file.seek(0)
-                found.append(file.read(4096).decode(errors="replace").strip("\n\0"))
-        except OSError:
-            pass  # ENOENT: there is none; EACCES, EPERM: not for us; EINVAL: no AppArmor
+                found.append(Noted(file.read(4096).decode(errors="replace").strip("\n\0")))
+        except OSError as error:  # ENOENT: there is none; EACCES, EPERM: not for us; EINVAL: no AppArmor
+            found.append(Noted(error=error.errno or errno.EIO))
 
     thread = Thread(target=ask)
     thread.start()
     thread.join()
-    return found[0] if found else ""
+    return found[0]
 
 
 def load_profile(text: bytes, name: str) -> None:

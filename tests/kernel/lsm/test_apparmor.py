@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from sandboxer.errors import HostError
 from sandboxer.kernel.lsm import apparmor
+from sandboxer.kernel.lsm.apparmor import Noted
 
 
 @pytest.fixture
@@ -20,17 +22,22 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("label", ["unconfined\n", "code (unconfined)\n"])
-def test_unconfined_caller_can_give_labels(told: Path, label: str) -> None:
+def test_unconfined_caller_has_no_label_of_his_own(told: Path, label: str) -> None:
     (told / "OWN_LABEL").write_text(label)
-    assert apparmor.find_apparmor_obstacle() is None
+    assert (apparmor.find_apparmor_obstacle(), apparmor.find_own_label()) == (None, "")
 
 
-@pytest.mark.parametrize("label", ["docker-default (enforce)\n", ""])
-def test_caller_under_a_profile_cannot(told: Path, label: str) -> None:
-    (told / "OWN_LABEL").write_text(label)
+@pytest.mark.parametrize("label", ["docker-default (enforce)", "a (complain)", "a//&b (mixed)"])
+def test_caller_under_a_profile_has_it_and_can_give_labels(told: Path, label: str) -> None:
+    (told / "OWN_LABEL").write_text(f"{label}\n")
+    assert (apparmor.find_apparmor_obstacle(), apparmor.find_own_label()) == (None, label)
+
+
+def test_label_that_cannot_be_read_is_in_the_way(told: Path) -> None:
+    (told / "OWN_LABEL").write_text("")
     obstacle = apparmor.find_apparmor_obstacle()
     assert obstacle is not None
-    assert label.strip() in obstacle.why
+    assert "cannot be read" in obstacle.why
 
 
 @pytest.mark.parametrize("text", ["N\n", ""])
@@ -45,9 +52,9 @@ def test_loaded_profile_is_told_as_the_kernel_notes_it_and_another_is_not(told: 
     """A plain file gives back what was written, which no kernel does, and that is read."""
     (told / "next").write_text("")
     monkeypatch.setattr(apparmor, "_NEXT_LABEL", str(told / "next"))
-    assert apparmor.find_loaded("mine") == "exec mine"
+    assert apparmor.ask_label("stack mine") == Noted("stack mine")
     monkeypatch.setattr(apparmor, "_NEXT_LABEL", str(told / "missing"))
-    assert apparmor.find_loaded("mine") == ""
+    assert apparmor.ask_label("exec mine") == Noted(error=errno.ENOENT)
 
 
 def parser(told: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -7,65 +7,9 @@ what it is refused there, and not without the label, is AppArmor's doing.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-
-import pytest
 
 from tests.live.boxes import Box
-
-SHELL = ("box/application",)
-PROJECT = "filesystem: {{write: ['{place}'], execute: ['{place}'], read_only: ['{place}/kept'], working_directory: '{place}'}}\n"
-READ = "filesystem: {{read: ['{place}'], working_directory: '{place}'}}\n"
-LABEL = "cat /proc/self/attr/apparmor/current"
-
-
-@pytest.fixture
-def labels() -> Iterator[list[str]]:
-    """The names of what a test loads; they are removed behind it."""
-    names: list[str] = []
-    yield names
-    for name in names:
-        subprocess.run(["sh", "-c", f"printf %s {name} > /sys/kernel/security/apparmor/.remove"], check=False)
-
-
-def write_profile(box: Box, name: str, text: str, more: str = "") -> None:
-    """A profile with a shell in it; {place} is the box's workplace."""
-    box.profile(text.format(place=box.place) + more, name=name, policies=SHELL)
-
-
-def exported(box: Box, name: str) -> str:
-    """The AppArmor profile of a box of this person's."""
-    done = box.person.run([box.installation.command, "export", "apparmor", name], cwd=box.place)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def load(box: Box, name: str, labels: list[str]) -> str:
-    """Load the profile of a box as root does it for others; its name."""
-    text = exported(box, name)
-    subprocess.run(["apparmor_parser", "--replace", "--skip-cache"], input=text, text=True, check=True)
-    labels.append(text.split('"')[1])
-    return labels[-1]
-
-
-def kernel_log() -> list[str]:
-    return subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
-
-
-def denials(label: str, operation: str) -> list[str]:
-    """What the kernel recorded of a label."""
-    marks = ('apparmor="DENIED"', f'profile="{label}"', f'operation="{operation}"')
-    return [line for line in kernel_log() if all(mark in line for mark in marks)]
-
-
-@pytest.fixture
-def project(box: Box) -> Box:
-    """A box with a directory of its own to write to, and one in it that is kept."""
-    box.directory("kept")
-    box.write("kept/note", "note\n")
-    write_profile(box, "plain", PROJECT)
-    write_profile(box, "labelled", PROJECT, "apparmor: {profile: generate}\n")
-    return box
+from tests.vm.apparmor.labels import LABEL, PROJECT, READ, denials, kernel_log, load, write_profile
 
 
 def test_profile_that_is_not_loaded_is_refused_with_the_command_that_loads_it(project: Box) -> None:

@@ -2,6 +2,10 @@
 
 The room derives its rules from what other rooms show and hold back (`Scene.shown`, `Scene.held`). It neither loads nor looks:
 root loads a profile once (`sandboxer policy install`), and what is not loaded is told in `Host.unloaded`.
+
+A caller who is under a profile himself cannot leave it: there the label is stacked on his own, and both hold the command. The
+kernel refuses him any other under no_new_privs, and a stacked one only narrows, so nothing else is asked for.
+Source: security/apparmor/domain.c, aa_change_profile.
 """
 
 from __future__ import annotations
@@ -128,14 +132,18 @@ def lower(settings: object, scene: Scene) -> Lowered:
     missing = next((item for item in scene.host.unloaded if item.name == name), None)
     if missing is not None:
         what = f"the AppArmor profile {name} is not loaded in the mode {mine.mode}"
-        why = f"the kernel has it as {missing.found}" if missing.found else "the kernel has none of that name"
+        why = missing.why or (f"the kernel has it as {missing.found}" if missing.found else "the kernel has none of that name")
+        if missing.why:
+            what = f"the AppArmor profile {name} cannot be given"
         if scene.enforce is Enforce.REQUIRED:
             raise HostError(Problem(what, where=place, why=f"{why}; the section `{NAME}` is required", attempt=missing.mend))
         return Lowered(lines=(Line(NAME, Status.WEAKENED, what, _LOST, why, missing.mend, place),))
     made = "made from this policy" if mine.profile == GENERATE else "by its name"
     does = "holds" if mine.mode == "enforce" else "watches and does not hold"
-    line = Line(NAME, Status.ENFORCED, f"the AppArmor profile {name} {does} the command, {made}", place=place)
-    op = SetExecLabel(Text(f"exec {name}"), Text(f"{name} ({mine.mode})"))
+    around = scene.host.apparmor_label
+    stacked = f", and so does {around}, which the caller is under" if around else ""
+    line = Line(NAME, Status.ENFORCED, f"the AppArmor profile {name} {does} the command, {made}{stacked}", place=place)
+    op = SetExecLabel(Text(f"{'stack' if around else 'exec'} {name}"), Text(f"{name} ({mine.mode})"))
     return Lowered((Step(op, Stage.LABEL, NAME, place),), (line,))
 
 

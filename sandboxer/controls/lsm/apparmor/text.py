@@ -33,6 +33,8 @@ _FLAGS = ("attach_disconnected", "mediate_deleted")
 OWN = Shown("/box", Use.LIST | Use.READ | Use.CHANGE | Use.MAKE | Use.CONNECT, place=built_in("the run's own directory"))
 _STREAMS = tuple(f'"/dev/{name}" rw' for name in ("null", "console", "pts/[0-9]*", "tty[A-Z0-9]*"))
 """Devices that a standard stream of the caller's can be; where the box has no such device, its own paths are not meant."""
+PEER = '"{@{profile_name},@{profile_name}//&**,**//&@{profile_name},**//&@{profile_name}//&**}"'
+"""Whoever is under this label, alone or with others stacked on it, which the kernel names in the order of the alphabet."""
 _SYS_ADMIN, _NET_ADMIN, _NET_RAW = (1 << CAPABILITIES[name] for name in ("sys_admin", "net_admin", "net_raw"))
 
 
@@ -104,16 +106,16 @@ def _unix() -> Iterator[str]:
     The parser takes no peer for what one end does alone, so these are two rules.
     """
     yield "unix (create, bind, listen, getattr, setattr, getopt, setopt, shutdown)"
-    yield "unix (connect, accept, send, receive) peer=(label=@{profile_name})"
+    yield f"unix (connect, accept, send, receive) peer=(label={PEER})"
     yield "unix (send, receive) peer=(label=unconfined)"
 
 
 def _others() -> Iterator[str]:
     """Other processes. Whoever may signal or trace the box from outside is decided by what holds them."""
     yield "signal (receive)"
-    yield "signal (send) peer=@{profile_name}"
+    yield f"signal (send) peer={PEER}"
     yield "ptrace (readby, tracedby)"
-    yield "ptrace (read, trace) peer=@{profile_name}"
+    yield f"ptrace (read, trace) peer={PEER}"
 
 
 def _mounts(scene: Scene) -> Iterator[str]:

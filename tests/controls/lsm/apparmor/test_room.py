@@ -37,6 +37,23 @@ def test_generated_label_is_given_by_its_name_ahead_of_landlock() -> None:
     assert step.place is not None
 
 
+def test_caller_under_a_profile_has_the_label_stacked_on_his_own_and_the_report_says_both() -> None:
+    stacked = replace(SCENE, host=replace(ORDINARY, apparmor_label="outer (enforce)"))
+    lowered = apparmor.lower(understood(apparmor, GENERATE), stacked)
+    assert [step.op for step in lowered.steps] == [SetExecLabel(f"stack {MADE}", f"{MADE} (enforce)")]  # type: ignore[arg-type]
+    assert "and so does outer (enforce), which the caller is under" in lines(lowered)
+    assert "outer" not in lines(apparmor.lower(understood(apparmor, GENERATE), SCENE))
+
+
+def test_caller_whose_profile_does_not_let_it_stack_is_told_so() -> None:
+    refused = (Unloaded(MADE, "", "a rule", "it is under another"),)
+    with pytest.raises(HostError) as caught:
+        apparmor.lower(understood(apparmor, GENERATE), replace(SCENE, host=replace(ORDINARY, unloaded=refused)))
+    (problem,) = caught.value.problems
+    assert problem.what == f"the AppArmor profile {MADE} cannot be given"
+    assert (problem.why, problem.attempt) == ("it is under another; the section `apparmor` is required", "a rule")
+
+
 def test_label_of_another_is_given_by_its_name_in_the_mode_that_is_said() -> None:
     (step,) = apparmor.lower(understood(apparmor, "{profile: /usr/bin/mine, mode: complain}"), SCENE).steps
     assert step.op == SetExecLabel("exec /usr/bin/mine", "/usr/bin/mine (complain)")  # type: ignore[arg-type]

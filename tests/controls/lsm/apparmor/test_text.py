@@ -14,6 +14,7 @@ from sandboxer.compile.lower import find_scene
 from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm.apparmor import PREFIX, make_label
 from sandboxer.controls.lsm.apparmor.files import letters_of
+from sandboxer.controls.lsm.apparmor.text import PEER
 from sandboxer.controls.room import Scene, Shown, Use
 from sandboxer.errors import ProfileError
 from sandboxer.model.host import Host
@@ -107,8 +108,17 @@ def test_other_families_are_never_granted() -> None:
 
 
 def test_job_signals_and_traces_its_own_kind_only() -> None:
-    assert subjects(BOX, "signal") == ["signal (receive)", "signal (send) peer=@{profile_name}"]
-    assert subjects(BOX, "ptrace") == ["ptrace (readby, tracedby)", "ptrace (read, trace) peer=@{profile_name}"]
+    assert subjects(BOX, "signal") == ["signal (receive)", f"signal (send) peer={PEER}"]
+    assert subjects(BOX, "ptrace") == ["ptrace (readby, tracedby)", f"ptrace (read, trace) peer={PEER}"]
+    assert subjects(BOX, "unix")[1].endswith(f"peer=(label={PEER})")
+
+
+def test_own_kind_is_the_label_alone_and_stacked_at_either_end() -> None:
+    """As the kernel writes a compound label; a name that only begins or ends like it is another one."""
+    forms = PEER[2:-2].split(",")
+    patterns = [re.compile(re.escape(form.replace("@{profile_name}", "N")).replace(r"\*\*", ".*")) for form in forms]
+    own, others = ("N", "a//&N", "N//&z", "a//&N//&z"), ("aN", "Nz", "a", "a//&z", "a//&Nz")
+    assert [name for name in (*own, *others) if any(one.fullmatch(name) for one in patterns)] == list(own)
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
