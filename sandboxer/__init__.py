@@ -44,7 +44,19 @@ if TYPE_CHECKING:
         ViolationError,
     )
     from sandboxer.model.outcome.files import Collected, LeftOut
-    from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk, Timings, Usage
+    from sandboxer.model.result import (
+        Denial,
+        Denials,
+        LabelDenial,
+        LabelDenials,
+        LandlockDenial,
+        LandlockDenials,
+        Reason,
+        Result,
+        Risk,
+        Timings,
+        Usage,
+    )
     from sandboxer.run.in_place.restrict import Restriction, restrict
     from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
     from sandboxer.run.live.stream import Stream
@@ -73,6 +85,8 @@ __all__ = [
     "HostRefusal",
     "InternalError",
     "KernelError",
+    "LabelDenial",
+    "LabelDenials",
     "LandlockDenial",
     "LandlockDenials",
     "LeftOut",
@@ -146,7 +160,19 @@ _HOMES = {
     "Committed": "sandboxer.sessions.commit",
     "Process": "sandboxer.sessions.process",
     **dict.fromkeys(
-        ("Denial", "Denials", "LandlockDenial", "LandlockDenials", "Reason", "Result", "Risk", "Timings", "Usage"),
+        (
+            "Denial",
+            "Denials",
+            "LabelDenial",
+            "LabelDenials",
+            "LandlockDenial",
+            "LandlockDenials",
+            "Reason",
+            "Result",
+            "Risk",
+            "Timings",
+            "Usage",
+        ),
         "sandboxer.model.result",
     ),
 }

@@ -8,7 +8,17 @@ from typing import Unpack
 
 from sandboxer.learn.explained import begin_explained
 from sandboxer.model.policy import Policy
-from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
+from sandboxer.model.result import (
+    Denial,
+    Denials,
+    LabelDenial,
+    LabelDenials,
+    LandlockDenial,
+    LandlockDenials,
+    Reason,
+    Result,
+    Risk,
+)
 from sandboxer.run.live.feed import LEAST_TICK_MS, Feed
 from sandboxer.run.live.running import Running
 from sandboxer.run.live.stream import Stream
@@ -24,6 +34,8 @@ from sandboxer.units import parse_duration_ms
 __all__ = [
     "Denial",
     "Denials",
+    "LabelDenial",
+    "LabelDenials",
     "LandlockDenial",
     "LandlockDenials",
     "Options",

@@ -1,15 +1,18 @@
-"""How refused system calls, and what Landlock refused, look on a terminal."""
+"""How refused system calls, and what Landlock and labels refused, look on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from sandboxer.cli.options import visible
-from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result
+from sandboxer.model.result import Denial, Denials, LabelDenial, LabelDenials, LandlockDenial, LandlockDenials, Reason, Result
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
 PATCH_LINES_SHOWN = 80
+
+Row = TypeVar("Row", LandlockDenial, LabelDenial)
 
 
 def show_denials(result: Result) -> Iterator[str]:
@@ -27,18 +30,27 @@ def show_denials(result: Result) -> Iterator[str]:
         yield f"{_count(left, 'refused call')} of further kinds" + ("; --report has them" if reasons[REASONS_SHOWN:] else "")
     if denials.landlock:
         yield from show_landlock(denials.landlock)
+    if denials.apparmor:
+        yield from show_label(denials.apparmor)
     if denials.patch and denials.patch not in {row.patch for row in _all_rows(denials)}:
         yield ""
         yield from (visible(line) for line in show_patch(denials))
-    if denials.landlock and denials.landlock.unheard:
+    for wall, why in _unheard(denials):
         yield ""
-        yield f"sandboxer: what Landlock refused is not seen: {visible(denials.landlock.unheard)}"
+        yield f"sandboxer: what {wall} refused is not seen: {visible(why)}"
 
 
 def unseen(denials: Denials) -> str:
     """What nobody heard of."""
-    is_heard = denials.landlock is None or not denials.landlock.unheard
-    return f" (what mounts, {'' if is_heard else 'Landlock, '}modes and limits refuse is not seen)"
+    walls = "".join(f"{wall}, " for wall, _ in _unheard(denials))
+    return f" (what mounts, {walls}modes and limits refuse is not seen)"
+
+
+def _unheard(denials: Denials) -> Iterator[tuple[str, str]]:
+    """The walls that nobody could hear of, each with the reason."""
+    for wall, found in (("Landlock", denials.landlock), ("AppArmor", denials.apparmor)):
+        if found and found.unheard:
+            yield wall, found.unheard
 
 
 def show_landlock(found: LandlockDenials) -> Iterator[str]:
@@ -48,25 +60,46 @@ def show_landlock(found: LandlockDenials) -> Iterator[str]:
     yield ""
     yield f"sandboxer: Landlock refused {_times(found.count) if found.count else 'nothing'}"
     yield from (f"  {visible(loss)}" for loss in found.losses)
-    reasons: dict[tuple[object, ...], list[LandlockDenial]] = {}
-    for row in found.rows:
-        key = (row.rights, row.rule, row.place, row.patch)
+    yield from _show_rows(found.rows, found.others, lambda row: row.rights)
+
+
+def show_label(found: LabelDenials) -> Iterator[str]:
+    """What a label refused, or would refuse, for which reasons."""
+    if found.unheard or not (found.count or found.losses):
+        return
+    let_pass = sum(row.count for row in found.rows if not row.is_refused)
+    refused = found.count - let_pass
+    yield ""
+    told = f"refused {_times(refused)}" if refused else "refused nothing"
+    told += f", and recorded {_times(let_pass)} what it would refuse" if let_pass else ""
+    yield f"sandboxer: AppArmor's {visible(found.label)} {told}"
+    yield from (f"  {visible(loss)}" for loss in found.losses)
+    yield from _show_rows(found.rows, found.others, lambda row: (row.operation, row.wanted, row.is_refused))
+
+
+def _show_rows(found: Sequence[Row], others: int, kind: Callable[[Row], object]) -> Iterator[str]:
+    """Things that were refused for one reason together. kind: what is the same of all that a last row stands for."""
+    reasons: dict[tuple[object, ...], list[Row]] = {}
+    for row in found:
+        key = (kind(row), row.rule, row.place, row.patch)
         same = next((known for known in reasons if row.is_rest and known[:1] == key[:1]), key)
         reasons.setdefault(same, []).append(row)
     kept = list(reasons.values())
     for rows in kept[:REASONS_SHOWN]:
         yield ""
         for row in rows:
-            yield visible(f"{row.words}, {_times(row.count)}" + (", for other things" if row.is_rest else ""))
+            happened = ", and it happened" if isinstance(row, LabelDenial) and not row.is_refused else ""
+            yield visible(f"{row.words}, {_times(row.count)}{', for other things' if row.is_rest else ''}{happened}")
         yield from (visible(line) for line in _show_why(rows[0]))
-    left = found.others + sum(row.count for rows in kept[REASONS_SHOWN:] for row in rows)
+    left = others + sum(row.count for rows in kept[REASONS_SHOWN:] for row in rows)
     if left:
         yield ""
         yield f"{_count(left, 'further refusal')} counted" + ("; --report has some of them" if kept[REASONS_SHOWN:] else "")
 
 
-def _all_rows(denials: Denials) -> tuple[Denial | LandlockDenial, ...]:
-    return (*denials.rows, *(denials.landlock.rows if denials.landlock else ()))
+def _all_rows(denials: Denials) -> tuple[Denial | LandlockDenial | LabelDenial, ...]:
+    of_landlock = denials.landlock.rows if denials.landlock else ()
+    return (*denials.rows, *of_landlock, *(denials.apparmor.rows if denials.apparmor else ()))
 
 
 def _note_trap(result: Result) -> Iterator[str]:
@@ -109,7 +142,7 @@ def show_reason(rows: Sequence[Denial]) -> Iterator[str]:
         yield f"  or:   policies: [syscalls/{row.group}]" + (f", which also allows {shown}{more}" if shown else "")
 
 
-def _show_why(row: Denial | LandlockDenial) -> Iterator[str]:
+def _show_why(row: Denial | LandlockDenial | LabelDenial) -> Iterator[str]:
     yield f"  by:   {row.process or '?'}" + (f", pid {row.pid}" if row.pid else "")
     yield f"  why:  {row.rule}" + (f" ({row.place.show()})" if row.place else "")
     yield f"  risk: {row.risk.value}: {row.risk_why}"

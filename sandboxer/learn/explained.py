@@ -13,13 +13,16 @@ from sandboxer.compile.lower import make_scene
 from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
 from sandboxer.learn.denials import explain_denials, explain_one, find_groups
+from sandboxer.learn.labels.apparmor import explain_apparmor, find_label, find_label_name
 from sandboxer.learn.landlock import explain_landlock, find_walls
 from sandboxer.learn.patch import Patch
 from sandboxer.learn.witness import PolicyWitness
 from sandboxer.model.op import LandlockRestrict
 from sandboxer.model.plan import Plan
-from sandboxer.model.result import Denial, LandlockDenial, LandlockDenials, Result
-from sandboxer.run.hearing.hearing import UnheardError, open_hearing
+from sandboxer.model.result import Denial, LabelDenial, LabelDenials, LandlockDenial, LandlockDenials, Result
+from sandboxer.run.hearing.hearing import Hearing, open_hearing
+from sandboxer.run.hearing.labels import LabelHearing, open_label_hearing
+from sandboxer.run.hearing.listening import UnheardError
 from sandboxer.run.ledger import Refusal
 from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import Compiled, compile_request
@@ -34,12 +37,18 @@ Tell = Callable[[Callable[[], Denial]], None]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A compiled request and the watch over its run. unheard: why what Landlock refuses is not heard; empty: it is."""
+    """A compiled request and the watch over its run. hearing: of what Landlock refuses; unheard: why there is none.
+
+    label_hearing, label_unheard: the same of what its label refuses.
+    """
 
     compiled: Compiled
     settings: Settings
     watch: Watch
+    hearing: Hearing | None = None
     unheard: str = ""
+    label_hearing: LabelHearing | None = None
+    label_unheard: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -50,9 +59,10 @@ class Explained:
         """The result, with what the run was refused."""
         made = self.compiled
         walls, rows = self._explain_landlock()
-        more = ((patch, row.risk) for row, patch in rows)
+        label, labelled = self._explain_label()
+        more = [*((patch, row.risk) for row, patch in rows), *((patch, row.risk) for row, patch in labelled)]
         found = explain_denials(self.watch.ledger, made.policy, self.settings, made.host.arch, more=more)
-        return replace(result, denials=replace(found, landlock=walls))
+        return replace(result, denials=replace(found, landlock=walls, apparmor=label))
 
     def make_explainer(self) -> Callable[[Refusal], Denial]:
         """What explains one refused call while the run goes on. Files are read for it when there is a first one."""
@@ -62,7 +72,7 @@ class Explained:
 
     def _explain_landlock(self) -> tuple[LandlockDenials | None, list[tuple[LandlockDenial, Patch]]]:
         """What its walls refused, and what would allow that; None where the box has none."""
-        made, hearing = self.compiled, self.watch.hearing
+        made, hearing = self.compiled, self.hearing
         if not has_walls(made.plan):
             return None, []
         if not hearing:
@@ -70,6 +80,18 @@ class Explained:
         hearing.finish()
         rows = explain_landlock(hearing.ledger, find_walls(made.policy, landlock.settings(made.policy), made.plan))
         return LandlockDenials(tuple(row for row, _ in rows), hearing.ledger.others, losses=tuple(hearing.losses)), rows
+
+    def _explain_label(self) -> tuple[LabelDenials | None, list[tuple[LabelDenial, Patch]]]:
+        """What its AppArmor profile refused, and what would allow that; None where the box has none."""
+        made, hearing = self.compiled, self.label_hearing
+        name = find_label_name(made.plan)
+        if not name:
+            return None, []
+        if not hearing:
+            return LabelDenials(name, unheard=self.label_unheard), []
+        hearing.finish()
+        rows = explain_apparmor(hearing.ledger, find_label(made.policy, made.host, made.plan))
+        return LabelDenials(name, tuple(row for row, _ in rows), hearing.ledger.others, losses=tuple(hearing.losses)), rows
 
 
 def has_walls(plan: Plan) -> bool:
@@ -96,8 +118,15 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
                 hearing = opened.enter_context(open_hearing())
             except UnheardError as error:
                 unheard = str(error)
-        watch = opened.enter_context(open_watch(PolicyWitness(settings, compiled.host.arch), hearing))
-        yield Explained(compiled, settings, watch, unheard)
+        label_hearing, label_unheard = None, ""
+        if name := find_label_name(compiled.plan):
+            try:
+                label_hearing = opened.enter_context(open_label_hearing(name))
+            except UnheardError as error:
+                label_unheard = str(error)
+        hearings = tuple(found for found in (hearing, label_hearing) if found)
+        watch = opened.enter_context(open_watch(PolicyWitness(settings, compiled.host.arch), hearings))
+        yield Explained(compiled, settings, watch, hearing, unheard, label_hearing, label_unheard)
 
 
 def begin_explained(job: Job, *, sink: Sink | None = None, tell: Tell | None = None) -> Running:

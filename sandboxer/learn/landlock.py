@@ -9,9 +9,10 @@ from sandboxer.abi.landlock import Kind, names_of
 from sandboxer.controls.landlock.meaning import NAME, PORT_FIELDS, Settings, Wall
 from sandboxer.controls.landlock.words import listed
 from sandboxer.controls.paths import covers
-from sandboxer.kernel.audit.records import TEXT_BYTES, Access
+from sandboxer.kernel.audit.records import Access
 from sandboxer.kernel.paths import find_inode
-from sandboxer.learn.patch import Grant, Patch, home_of, where, write_grants
+from sandboxer.learn.answer import HOST, LOOPBACK, OF_FILESYSTEM, SHOWN_BYTES, UNJUDGED, Answer, is_plain, patch_of
+from sandboxer.learn.patch import Grant, Patch, home_of
 from sandboxer.learn.quote import printable, quote
 from sandboxer.learn.risk import Judgement
 from sandboxer.model.op import LandlockPath
@@ -21,7 +22,6 @@ from sandboxer.model.policy import Policy
 from sandboxer.model.result import LandlockDenial, Risk
 from sandboxer.run.hearing.refused import Refused, RefusedLedger
 
-SHOWN_BYTES = 256
 SEE_ABOVE = "the same as for the other things that these rights were wanted for"
 
 FILESYSTEM, NETWORK = "filesystem", "network"
@@ -45,14 +45,7 @@ _FIELD_OF = {
 }
 """The right on files -> the field of `filesystem` that grants it. Further ones are granted nowhere."""
 
-_OF_FILESYSTEM = {
-    "read": Judgement(Risk.MEDIUM, "the job reads what lies there, and can tell it to whomever it reaches"),
-    "execute": Judgement(Risk.LOW, "it runs programs that lie there, in the same box"),
-    "write": Judgement(Risk.HIGH, "what it writes outlives the box, and others may read or run it"),
-}
 _SERVER = Judgement(Risk.HIGH, "whoever listens there acts for the job with rights of its own, outside of the box")
-_LOOPBACK = Judgement(Risk.LOW, "a loopback of the box's own: nobody outside of it is reached")
-_HOST = Judgement(Risk.HIGH, "the host's network: everything that this machine reaches, and the servers on it that trust it")
 _PORT = Judgement(Risk.MEDIUM, "the port is the same at every address that the job's network reaches")
 _UNHANDLED = {
     "make_char": Judgement(Risk.HIGH, "a device file that outlives the box is a door to the hardware for whoever may open it"),
@@ -65,7 +58,6 @@ _UNHANDLED = {
     "filesystem": Judgement(Risk.HIGH, "the wall leaves all files to the mounts alone, and lets the job mount"),
 }
 """What can only be taken out of the wall as a whole."""
-_NOTHING = Judgement(Risk.UNKNOWN, "nobody has judged it here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +88,29 @@ class Walls:
         return [wall for wall in handling if port is None or port not in wall.ports.get(right, ())]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What would allow something. grants: empty where nothing would; then `attempt` says what to do."""
-
-    section: str
-    rule: str
-    place: Place | None
-    grants: tuple[Grant, ...]
-    judgement: Judgement
-    attempt: str = ""
-
-
 def find_walls(policy: Policy, settings: Settings, plan: Plan) -> Walls:
     """The walls of a plan. All domains of it have the same rules for paths, but for rights that they do not handle."""
     rules = {step.op.path: (step.op, step.place) for step in reversed(plan.inside) if isinstance(step.op, LandlockPath)}
     return Walls(policy, settings, tuple(rules.values()))
 
 
-def explain_landlock(ledger: RefusedLedger, walls: Walls) -> list[tuple[LandlockDenial, Patch]]:
+def explain_landlock(ledger: RefusedLedger[Access], walls: Walls) -> list[tuple[LandlockDenial, Patch]]:
     """Every row of a run, explained."""
     return [_explain(row, walls) for row in ledger.rows]
 
 
-def _explain(row: Refused, walls: Walls) -> tuple[LandlockDenial, Patch]:
+def _explain(row: Refused[Access], walls: Walls) -> tuple[LandlockDenial, Patch]:
     access = row.access
     kind, _, right = access.blockers[0].partition(".")
     answer = _answer(kind, right, access, walls)
-    patch = _patch(answer, walls.policy)
+    patch = patch_of(answer, walls.policy)
     if row.is_rest:
         patch = Patch("", SEE_ABOVE)
     path = (access.path or b"") if kind == "fs" else b""
     denial = LandlockDenial(
         rights=access.blockers,
         thing=_thing(kind, access),
-        path=path.decode() if _is_plain(path) else "",
+        path=path.decode() if is_plain(path) else "",
         port=access.port if kind == "net" else None,
         count=row.count,
         is_rest=row.is_rest,
@@ -147,7 +127,7 @@ def _explain(row: Refused, walls: Walls) -> tuple[LandlockDenial, Patch]:
     return denial, patch
 
 
-def _answer(kind: str, right: str, access: Access, walls: Walls) -> _Answer:
+def _answer(kind: str, right: str, access: Access, walls: Walls) -> Answer:
     match kind:
         case "fs" if all(name.removeprefix("fs.") in _FIELD_OF for name in access.blockers) and access.path:
             return _of_files(access, walls)
@@ -160,41 +140,41 @@ def _answer(kind: str, right: str, access: Access, walls: Walls) -> _Answer:
         case "scope" if right in _UNHANDLED:
             return _of_wall(right, f"{right} is scoped: nothing outside of the box is reached", walls)
     attempt = "nothing: a domain never lets a process trace one outside of it" if kind == "ptrace" else ""
-    return _Answer(NAME, "the domain refuses it", home_of(walls.policy, NAME), (), _NOTHING, attempt)
+    return Answer(NAME, "the domain refuses it", home_of(walls.policy, NAME), (), UNJUDGED, attempt)
 
 
-def _of_files(access: Access, walls: Walls) -> _Answer:
+def _of_files(access: Access, walls: Walls) -> Answer:
     path = access.path or b""
     rights = [name.removeprefix("fs.") for name in access.blockers]
     above = walls.above(path.decode("utf-8", "surrogateescape"))
     granted = {name for item in above for name in names_of(item.rights, Kind.FILESYSTEM)}
     place = (above[0].place if above else None) or home_of(walls.policy, FILESYSTEM)
     if granted.issuperset(rights):
-        return _Answer(FILESYSTEM, *_of_moved(rights, place))
+        return Answer(FILESYSTEM, *_of_moved(rights, place))
     rule = f"the rules down to {above[0].path if above else '/'} grant {listed(granted)}, and not {listed(set(rights) - granted)}"
     fields = sorted({_FIELD_OF[right] for right in rights})
-    worst = max((_OF_FILESYSTEM[name] for name in fields), key=lambda judgement: list(Risk).index(judgement.risk))
+    worst = max((OF_FILESYSTEM[name] for name in fields), key=lambda judgement: list(Risk).index(judgement.risk))
     judgement = _SERVER if "resolve_unix" in rights else worst
     said = ", ".join(fields)
-    if not _is_plain(path):
+    if not is_plain(path):
         attempt = f"its name is not one that a profile could hold, so grant what it lies in under {said}"
-        return _Answer(FILESYSTEM, rule, place, (), judgement, attempt)
+        return Answer(FILESYSTEM, rule, place, (), judgement, attempt)
     if not access.inode or find_inode(path) != access.inode:
         attempt = f"{FILESYSTEM}.{said} for what shows it: the box sees something else under this path than the host"
-        return _Answer(FILESYSTEM, rule, place, (), judgement, attempt)
+        return Answer(FILESYSTEM, rule, place, (), judgement, attempt)
     grants = tuple(Grant(FILESYSTEM, name, json.dumps(path.decode())) for name in fields)
-    return _Answer(FILESYSTEM, rule, place, grants, judgement)
+    return Answer(FILESYSTEM, rule, place, grants, judgement)
 
 
 def _of_moved(rights: list[str], place: Place) -> tuple[str, Place, tuple[Grant, ...], Judgement, str]:
     """What is granted by name and refused nonetheless: the file had another name when it was asked for, or is to get another."""
     if "refer" in rights:
         rule = "a file that is moved or linked there would have more rights than where it is"
-        return rule, place, (), _OF_FILESYSTEM["write"], "copy it, or grant both directories the same"
-    return "the rules grant it under this path, which the file did not have when it was asked for", place, (), _NOTHING, ""
+        return rule, place, (), OF_FILESYSTEM["write"], "copy it, or grant both directories the same"
+    return "the rules grant it under this path, which the file did not have when it was asked for", place, (), UNJUDGED, ""
 
 
-def _of_network(right: str, access: Access, walls: Walls) -> _Answer:
+def _of_network(right: str, access: Access, walls: Walls) -> Answer:
     own, *layers = walls.settings.walls
     against = walls.against(right, access.port)
     if any(wall in layers for wall in against):
@@ -202,14 +182,14 @@ def _of_network(right: str, access: Access, walls: Walls) -> _Answer:
     if right in PORT_FIELDS and right in own.ports:
         rule = f"the profile allows {right} of other ports only"
         place = walls.settings.places.get(right) or own.place
-        return _Answer(NAME, rule, place, (Grant(NAME, right, str(access.port)),), _PORT)
+        return Answer(NAME, rule, place, (Grant(NAME, right, str(access.port)),), _PORT)
     is_inside = right.startswith("bind") or not access.address or access.address.startswith("127.") or access.address == "::1"
-    mode, judgement = ("loopback", _LOOPBACK) if is_inside else ("host", _HOST)
+    mode, judgement = ("loopback", LOOPBACK) if is_inside else ("host", HOST)
     grants = (Grant(NETWORK, "mode", mode, is_one=True),)
-    return _Answer(NETWORK, "the profile gives it no network", home_of(walls.policy, NETWORK), grants, judgement)
+    return Answer(NETWORK, "the profile gives it no network", home_of(walls.policy, NETWORK), grants, judgement)
 
 
-def _of_wall(right: str, rule: str, walls: Walls, path: bytes | None = None) -> _Answer:
+def _of_wall(right: str, rule: str, walls: Walls, path: bytes | None = None) -> Answer:
     """What only `unhandled` lets pass. path: of a file that it was wanted for."""
     handled = "write_file" if right == "filesystem" else right
     own, *layers = walls.settings.walls
@@ -219,30 +199,12 @@ def _of_wall(right: str, rule: str, walls: Walls, path: bytes | None = None) -> 
     place = walls.settings.places.get("unhandled") or own.place
     above = walls.above(path.decode("utf-8", "surrogateescape")) if path else ()
     place = (above[0].place if above else None) or place
-    return _Answer(NAME, rule, place, (Grant(NAME, "unhandled", right),), _UNHANDLED[right])
+    return Answer(NAME, rule, place, (Grant(NAME, "unhandled", right),), _UNHANDLED[right])
 
 
-def _of_layer(wall: Wall, what: str) -> _Answer:
+def _of_layer(wall: Wall, what: str) -> Answer:
     attempt = f"change the layer {wall.name} ({wall.place.show()}), or leave it out: a layer is not widened by a profile"
-    return _Answer(NAME, f"the layer {wall.name} {what}", wall.place, (), _PORT, attempt)
-
-
-def _patch(answer: _Answer, policy: Policy) -> Patch:
-    if not answer.grants:
-        return Patch("", answer.attempt)
-    lines = write_grants((grant, "") for grant in answer.grants)
-    return Patch("\n".join(lines), where(policy, answer.section), granted=answer.grants)
-
-
-def _is_plain(path: bytes) -> bool:
-    """Whether a profile can hold this path as it is: `$` begins a parameter there, and `?` at the end means optional."""
-    if len(path) >= TEXT_BYTES or not path.startswith(b"/"):
-        return False
-    try:
-        text = path.decode()
-    except UnicodeDecodeError:
-        return False
-    return text.isprintable() and "$" not in text and not text.endswith(("?", " (deleted)"))
+    return Answer(NAME, f"the layer {wall.name} {what}", wall.place, (), _PORT, attempt)
 
 
 def _thing(kind: str, access: Access) -> str:

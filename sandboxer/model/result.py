@@ -185,11 +185,65 @@ class LandlockDenials:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelDenial:
+    """Something that the box's label refused: what was tried, why it was refused, and what would allow it.
+
+    operation: what was tried, as the security module calls it: `open`, `capable`. wanted: what was missing for it, letters of
+    AppArmor for files and words elsewhere. is_refused: it was; else the label only complains, and it happened. thing: what it was
+    wanted for, for people; escaped and bounded, and chosen by the job. path: of a file, as the box sees it; empty where it is
+    not about one, or not a text. The rest is as in `LandlockDenial`.
+    """
+
+    operation: str
+    wanted: str
+    is_refused: bool
+    thing: str
+    path: str
+    count: int
+    is_rest: bool
+    pid: int
+    process: str
+    rule: str
+    section: str
+    place: Place | None
+    patch: str
+    attempt: str
+    risk: Risk
+    risk_why: str
+
+    @property
+    def words(self) -> str:
+        """What was tried, and what it was wanted for."""
+        tried = f"{self.operation} ({self.wanted})" if self.wanted else self.operation
+        return tried + (f": {self.thing}" if self.thing and not self.is_rest else "")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDenials:
+    """What a label refused in a run, as the kernel's audit log told it, in the order in which each came first.
+
+    label: its name. The rest is as in `LandlockDenials`.
+    """
+
+    label: str
+    rows: tuple[LabelDenial, ...] = ()
+    others: int = 0
+    unheard: str = ""
+    losses: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How often something is known that was refused, or would have been."""
+        return self.others + sum(row.count for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
 class Denials:
     """What a run was refused, in the order in which each came first. others: refused calls that are only counted.
 
-    landlock: the same of what Landlock refused; None where the box has no Landlock. patch: the patches of all rows in one, each
-    line with its risk, but for calls that answer ENOSYS; attempt: what to do with it.
+    landlock: the same of what Landlock refused; None where the box has no Landlock. apparmor: of what its AppArmor profile
+    refused; None where it has none. patch: the patches of all rows in one, each line with its risk, but for calls that answer
+    ENOSYS; attempt: what to do with it.
     """
 
     rows: tuple[Denial, ...] = ()
@@ -197,6 +251,7 @@ class Denials:
     patch: str = ""
     attempt: str = ""
     landlock: LandlockDenials | None = None
+    apparmor: LabelDenials | None = None
 
     @property
     def count(self) -> int:

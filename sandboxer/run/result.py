@@ -8,7 +8,18 @@ from sandboxer.errors import Problem, SandboxerError
 from sandboxer.launcher.record import UNKNOWN, Outcome
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line
-from sandboxer.model.result import Denial, Denials, LandlockDenial, LandlockDenials, Reason, Result, Timings, Usage
+from sandboxer.model.result import (
+    Denial,
+    Denials,
+    LabelDenial,
+    LabelDenials,
+    LandlockDenial,
+    LandlockDenials,
+    Reason,
+    Result,
+    Timings,
+    Usage,
+)
 from sandboxer.run.about import About
 from sandboxer.run.failure import explain_failure
 from sandboxer.run.reason import find_reason
@@ -124,20 +135,30 @@ def denials_data(denials: Denials) -> dict[str, object]:
         "others": denials.others,
         "rows": [denial_data(row) for row in denials.rows],
         "landlock": None if denials.landlock is None else landlock_data(denials.landlock),
+        "apparmor": None if denials.apparmor is None else label_data(denials.apparmor),
         "patch": denials.patch,
         "try": denials.attempt,
     }
 
 
 def landlock_data(found: LandlockDenials) -> dict[str, object]:
-    """What Landlock refused. The number is unknown where nobody could hear of it."""
+    """What Landlock refused."""
+    return {**_heard_data(found), "rows": [landlock_denial_data(row) for row in found.rows]}
+
+
+def label_data(found: LabelDenials) -> dict[str, object]:
+    """What a label refused."""
+    return {"label": found.label, **_heard_data(found), "rows": [label_denial_data(row) for row in found.rows]}
+
+
+def _heard_data(found: LandlockDenials | LabelDenials) -> dict[str, object]:
+    """How much there was to hear. The number is unknown where nobody could hear of it."""
     return {
         "is_heard": not found.unheard,
         "unheard": found.unheard,
         "losses": list(found.losses),
         "count": None if found.unheard else found.count,
         "others": found.others,
-        "rows": [landlock_denial_data(row) for row in found.rows],
     }
 
 
@@ -149,6 +170,26 @@ def landlock_denial_data(row: LandlockDenial) -> dict[str, object]:
         "thing": row.thing,
         "path": row.path or None,
         "port": row.port,
+        **_row_data(row),
+    }
+
+
+def label_denial_data(row: LabelDenial) -> dict[str, object]:
+    """One thing that a label refused."""
+    return {
+        "kind": "label",
+        "operation": row.operation,
+        "wanted": row.wanted,
+        "is_refused": row.is_refused,
+        "thing": row.thing,
+        "path": row.path or None,
+        **_row_data(row),
+    }
+
+
+def _row_data(row: LandlockDenial | LabelDenial) -> dict[str, object]:
+    """What is told of each."""
+    return {
         "words": row.words,
         "count": row.count,
         "is_rest": row.is_rest,

@@ -21,11 +21,20 @@ from sandboxer.kernel.listener.notices import Listener, Notice, make_watch, rece
 from sandboxer.kernel.listener.waiting import Waiting
 from sandboxer.launcher.record import Outcome
 from sandboxer.launcher.spawn import Launch
-from sandboxer.run.hearing.hearing import Hearing
 from sandboxer.run.ledger import Ledger, Refusal, Use
 from sandboxer.run.turns import Turns
 
 SIGKILL, SIGSYS = 9, 31
+
+
+class Hears(Protocol):
+    """Who hears of what else the box is refused, from its start to its end."""
+
+    def enter(self, turns: Turns, pid: int) -> None:
+        """Hear in these turns of the box whose command this process is."""
+
+    def leave(self, turns: Turns) -> None:
+        """The box has ended."""
 
 
 class Witness(Protocol):
@@ -40,13 +49,16 @@ class Witness(Protocol):
 
 @dataclass(slots=True)
 class Watch:
-    """The books of one run, and the descriptors through which they are filled. hearing: of what Landlock refuses, where it can be
-    heard. tell: hears of each use of a call that is refused for the first time, while the call still waits for its answer."""
+    """The books of one run, and the descriptors through which they are filled.
+
+    hearings: of what the filter does not refuse, where that can be heard. tell: hears of each use of a call that is refused for
+    the first time, while the call still waits for its answer.
+    """
 
     witness: Witness
     ours: socket.socket
     theirs: socket.socket
-    hearing: Hearing | None = None
+    hearings: tuple[Hears, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     tell: Callable[[Refusal], None] | None = None
     command_pid: int = 0
@@ -90,8 +102,8 @@ class Watch:
         if found:
             self._listener, self.command_pid = found
             turns.add(self._listener.descriptor, select.POLLIN, partial(self._hear, self._listener, turns, launch))
-            if self.hearing:
-                self.hearing.enter(turns, self.command_pid)
+            for hearing in self.hearings:
+                hearing.enter(turns, self.command_pid)
 
     def _end(self, turns: Turns, launch: Launch, _events: int) -> None:
         """The box has ended, so nobody waits for an answer any more."""
@@ -101,8 +113,8 @@ class Watch:
         if self._listener:
             turns.drop(self._listener.descriptor)
             self._listener.close()  # it was opened in the box's Landlock domain, which does not end as long as it is open
-        if self.hearing:
-            self.hearing.leave(turns)
+        for hearing in self.hearings:
+            hearing.leave(turns)
 
     def _hear(self, listener: Listener, turns: Turns, launch: Launch, events: int) -> None:
         """Answer one call. The kernel hangs up when the last process with the filter has ended."""
@@ -144,9 +156,9 @@ class Watch:
 
 
 @contextmanager
-def open_watch(witness: Witness, hearing: Hearing | None = None) -> Iterator[Watch]:
+def open_watch(witness: Witness, hearings: tuple[Hears, ...] = ()) -> Iterator[Watch]:
     """A watch for one run. Raises: OSError."""
-    watch = Watch(witness, *make_watch(), hearing)
+    watch = Watch(witness, *make_watch(), hearings)
     try:
         yield watch
     finally:

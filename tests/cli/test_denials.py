@@ -11,6 +11,8 @@ from sandboxer.model.result import (
     Denial,
     DenialArgument,
     Denials,
+    LabelDenial,
+    LabelDenials,
     LandlockDenial,
     LandlockDenials,
     Reason,
@@ -223,3 +225,78 @@ def test_very_many_refusals_of_landlock_are_left_to_the_report() -> None:
 def test_no_name_that_landlock_saw_moves_the_cursor() -> None:
     row = replace(WALL, thing="\x1b[2J", process="\x07", rule="a\nb", attempt="\u202e", patch="x\x07")
     assert all(line.isprintable() for line in walled(row, losses=("\x1b",)))
+
+
+# ── labels ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LABELLED = LabelDenial(
+    operation="mknod",
+    wanted="c",
+    is_refused=True,
+    thing='"/srv/x"',
+    path="/srv/x",
+    count=3,
+    is_rest=False,
+    pid=77,
+    process="job",
+    rule="the rules down to /srv grant r, and not w",
+    section="filesystem",
+    place=Place("p.yaml", 3, 7),
+    patch="filesystem:\n  write:\n    - /srv/x",
+    attempt="add to p.yaml",
+    risk=Risk.HIGH,
+    risk_why="because",
+)
+
+
+def labelled(*rows: LabelDenial, others: int = 0, unheard: str = "", losses: tuple[str, ...] = ()) -> list[str]:
+    denials = Denials(apparmor=LabelDenials("sandboxer-1", rows, others, unheard, losses))
+    return list(show_denials(replace(result(), denials=denials)))
+
+
+def test_what_a_label_refused_stands_behind_the_calls() -> None:
+    assert labelled(LABELLED) == [
+        "sandboxer: no system call was refused (what mounts, modes and limits refuse is not seen)",
+        "",
+        "sandboxer: AppArmor's sandboxer-1 refused 3 times",
+        "",
+        'mknod (c): "/srv/x", 3 times',
+        "  by:   job, pid 77",
+        "  why:  the rules down to /srv grant r, and not w (p.yaml:3:7)",
+        "  risk: high: because",
+        "  try:  add to p.yaml:",
+        "          filesystem:",
+        "            write:",
+        "              - /srv/x",
+    ]
+
+
+def test_what_a_label_would_refuse_is_told_apart_from_what_it_did() -> None:
+    passed = replace(LABELLED, is_refused=False, count=2)
+    assert labelled(passed)[2] == "sandboxer: AppArmor's sandboxer-1 refused nothing, and recorded 2 times what it would refuse"
+    lines = labelled(LABELLED, passed)
+    assert lines[2] == "sandboxer: AppArmor's sandboxer-1 refused 3 times, and recorded 2 times what it would refuse"
+    assert [line for line in lines if line.startswith("mknod")] == [
+        'mknod (c): "/srv/x", 3 times',
+        'mknod (c): "/srv/x", 2 times, and it happened',
+    ]
+
+
+def test_nothing_that_a_label_refused_is_nothing_to_tell_and_what_nobody_heard_is_one_line() -> None:
+    assert len(labelled()) == 1
+    lines = labelled(unheard="only root may")
+    assert lines[0].endswith("(what mounts, AppArmor, modes and limits refuse is not seen)")
+    assert lines[1:] == ["", "sandboxer: what AppArmor refused is not seen: only root may"]
+
+
+def test_what_a_label_lost_and_only_counted_is_told() -> None:
+    rest = replace(LABELLED, is_rest=True, count=9, patch="", attempt="the same")
+    lines = labelled(LABELLED, rest, others=2, losses=("records were lost",))
+    assert lines[2:4] == ["sandboxer: AppArmor's sandboxer-1 refused 14 times", "  records were lost"]
+    assert lines[6] == "mknod (c), 9 times, for other things"
+    assert lines[-1] == "2 further refusals were counted"
+
+
+def test_no_name_that_a_label_saw_moves_the_cursor() -> None:
+    row = replace(LABELLED, thing="\x1b[2J", process="\x07", rule="a\nb", attempt="\u202e", patch="x\x07")
+    assert all(line.isprintable() for line in labelled(row, losses=("\x1b",)))

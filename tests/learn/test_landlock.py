@@ -15,7 +15,8 @@ from sandboxer.compile.lower import lower_policy
 from sandboxer.compile.resolve import resolve
 from sandboxer.controls import ROOMS, landlock
 from sandboxer.controls.paths import covers
-from sandboxer.kernel.audit.records import TEXT_BYTES, Access
+from sandboxer.kernel.audit.fields import TEXT_BYTES
+from sandboxer.kernel.audit.records import Access
 from sandboxer.learn.denials import explain_denials
 from sandboxer.learn.landlock import Walls, explain_landlock, find_walls
 from sandboxer.learn.patch import Grant, Patch

@@ -9,7 +9,18 @@ import pytest
 
 from sandboxer.errors import HostError, Problem
 from sandboxer.launcher.record import Outcome
-from sandboxer.model.result import Denial, DenialArgument, Denials, LandlockDenial, LandlockDenials, Reason, Result, Risk
+from sandboxer.model.result import (
+    Denial,
+    DenialArgument,
+    Denials,
+    LabelDenial,
+    LabelDenials,
+    LandlockDenial,
+    LandlockDenials,
+    Reason,
+    Result,
+    Risk,
+)
 from sandboxer.run.result import build_result, denials_data, read_timings, read_usage, refusal_data, result_data
 from tests.run.records import PLACE, make_about, make_record
 
@@ -117,6 +128,23 @@ def test_report_has_what_landlock_refused_beside_the_calls() -> None:
         "words": 'fs.write_file: "/x"', "count": 2, "is_rest": False, "pid": None, "process": "", "rule": "rule",
         "section": "filesystem", "patch": "a: b", "try": "do", "risk": "high", "risk_why": "why",
     }  # fmt: skip
+
+
+def test_report_has_what_the_label_refused_beside_the_calls() -> None:
+    row = LabelDenial(
+        operation="open", wanted="r", is_refused=False, thing='"/x"', path="/x", count=2, is_rest=False, pid=7, process="cat",
+        rule="rule", section="filesystem", place=PLACE, patch="a: b", attempt="do", risk=Risk.MEDIUM, risk_why="why",
+    )  # fmt: skip
+    data = json.loads(json.dumps(denials_data(Denials(apparmor=LabelDenials("mine", (row,), 3)))))
+    (told,) = data["apparmor"].pop("rows")
+    assert data["apparmor"] == {"label": "mine", "is_heard": True, "unheard": "", "losses": [], "count": 5, "others": 3}
+    assert told.pop("place")["line"] == 14
+    assert told == {
+        "kind": "label", "operation": "open", "wanted": "r", "is_refused": False, "thing": '"/x"', "path": "/x",
+        "words": 'open (r): "/x"', "count": 2, "is_rest": False, "pid": 7, "process": "cat", "rule": "rule",
+        "section": "filesystem", "patch": "a: b", "try": "do", "risk": "medium", "risk_why": "why",
+    }  # fmt: skip
+    assert denials_data(Denials())["apparmor"] is None
 
 
 def test_report_of_what_nobody_heard_has_no_number() -> None:

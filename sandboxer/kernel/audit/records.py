@@ -1,4 +1,4 @@
-"""What a record says: a refusal by Landlock, the beginning and the end of a domain, and who made a call. Pure.
+"""What a record says: a refusal by Landlock, the beginning and the end of a domain, a refusal by a label, who made a call. Pure.
 
 Source: security/landlock/audit.c, security/lsm_audit.c, kernel/auditsc.c; Documentation/admin-guide/LSM/landlock.rst.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sandboxer.abi import audit
+from sandboxer.kernel.audit.avc import Refusal, parse_avc
+from sandboxer.kernel.audit.fields import find_number, find_text, split_fields
 
-TEXT_BYTES = 4096
 BLOCKERS_KEPT = 8
 _HEAD = re.compile(rb"audit\(\d{1,20}\.\d{1,9}:(\d{1,20})\): ")
 _BLOCKER = re.compile(rb"[a-z0-9_.]{1,48}")
@@ -37,6 +39,17 @@ class Access:
     port: int = 0
     process: bytes | None = None
 
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What was refused, apart from what it was wanted for."""
+        return self.blockers
+
+    @property
+    def thing(self) -> tuple[object, ...]:
+        """What it was wanted for. The rules know ports and no addresses. A process to be signalled is what it calls itself:
+        numbers there are many."""
+        return (self.path, self.command, self.port, self.process)
+
 
 @dataclass(frozen=True, slots=True)
 class DomainMade:
@@ -56,14 +69,15 @@ class DomainGone:
 
 @dataclass(frozen=True, slots=True)
 class CallMade:
-    """Who made the system call of an event. name: what the thread calls itself."""
+    """Who made the system call of an event. name: what the thread calls itself. parent: the number of its parent."""
 
     serial: int
     pid: int
     name: bytes
+    parent: int = 0
 
 
-Record = Access | DomainMade | DomainGone | CallMade
+Record: TypeAlias = Access | DomainMade | DomainGone | CallMade | Refusal
 
 
 def parse_record(kind: int, data: bytes) -> Record | None:
@@ -71,27 +85,25 @@ def parse_record(kind: int, data: bytes) -> Record | None:
     head = _HEAD.match(data)
     if not head:
         return None
-    fields: dict[bytes, bytes] = {}
-    # No blank is inside of a value: a text that holds one is written in hex. What is said twice was said first by the kernel.
-    for word in data[head.end() :].rstrip(b"\0\n").split(b" "):
-        name, equals, value = word.partition(b"=")
-        if equals:
-            fields.setdefault(name, value)
     serial = int(head[1])
+    if kind == audit.AVC:
+        return parse_avc(serial, data[head.end() :])
+    fields = split_fields(data[head.end() :])
     match kind:
         case audit.LANDLOCK_ACCESS:
             return _access(serial, fields)
         case audit.LANDLOCK_DOMAIN:
             return _domain(fields)
         case audit.SYSCALL:
-            pid = _number(fields.get(b"pid"))
-            return None if pid is None else CallMade(serial, pid, _text(fields.get(b"comm")) or b"")
+            pid = find_number(fields.get(b"pid"))
+            name = find_text(fields.get(b"comm")) or b""
+            return None if pid is None else CallMade(serial, pid, name, find_number(fields.get(b"ppid")) or 0)
         case _:
             return None
 
 
 def _access(serial: int, fields: Mapping[bytes, bytes]) -> Access | None:
-    domain = _number(fields.get(b"domain"), 16)
+    domain = find_number(fields.get(b"domain"), 16)
     words = fields.get(b"blockers", b"").split(b",")[:BLOCKERS_KEPT]
     if domain is None or not all(_BLOCKER.fullmatch(word) for word in words):
         return None
@@ -100,43 +112,24 @@ def _access(serial: int, fields: Mapping[bytes, bytes]) -> Access | None:
         serial,
         domain,
         tuple(word.decode() for word in words),
-        path=_text(fields.get(b"path")),
-        inode=_number(fields.get(b"ino")) or 0,
-        command=_number(fields.get(b"ioctlcmd", b"").removeprefix(b"0x"), 16),
+        path=find_text(fields.get(b"path")),
+        inode=find_number(fields.get(b"ino")) or 0,
+        command=find_number(fields.get(b"ioctlcmd", b"").removeprefix(b"0x"), 16),
         address=address.decode() if _ADDRESS.fullmatch(address) else "",
-        port=_number(fields.get(b"dest", fields.get(b"src"))) or 0,
-        process=_text(fields.get(b"ocomm")),
+        port=find_number(fields.get(b"dest", fields.get(b"src"))) or 0,
+        process=find_text(fields.get(b"ocomm")),
     )
 
 
 def _domain(fields: Mapping[bytes, bytes]) -> DomainMade | DomainGone | None:
-    domain, pid, denials = _number(fields.get(b"domain"), 16), _number(fields.get(b"pid")), _number(fields.get(b"denials"))
+    domain, pid, denials = (
+        find_number(fields.get(b"domain"), 16),
+        find_number(fields.get(b"pid")),
+        find_number(fields.get(b"denials")),
+    )
     match fields.get(b"status"):
         case b"allocated" if domain is not None and pid is not None:
             return DomainMade(domain, pid)
         case b"deallocated" if domain is not None and denials is not None:
             return DomainGone(domain, denials)
     return None
-
-
-def _number(text: bytes | None, radix: int = 10) -> int | None:
-    if not text or len(text) > 20 or not text.isalnum():
-        return None
-    try:
-        return int(text, radix)
-    except ValueError:
-        return None
-
-
-def _text(value: bytes | None) -> bytes | None:
-    """A text that the kernel does not trust: in quotes where it is harmless, else in hex. audit_log_untrustedstring()."""
-    if value is None:
-        return None
-    if value.startswith(b'"'):
-        return value.strip(b'"')[:TEXT_BYTES]
-    if value == b"(null)":
-        return b""
-    try:
-        return bytes.fromhex(value.decode("ascii"))[:TEXT_BYTES]
-    except ValueError:  # a UnicodeDecodeError is one
-        return None

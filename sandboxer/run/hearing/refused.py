@@ -1,23 +1,38 @@
-"""What Landlock refused while a box ran, in bounded memory: each thing that was wanted with its count; the rest is counted."""
+"""What Landlock or a label refused while a box ran, in bounded memory: each thing that was wanted, with its count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-from sandboxer.kernel.audit.records import Access, CallMade
+from sandboxer.kernel.audit.records import CallMade
 
 THINGS_KEPT = 16
-RIGHTS_KEPT = 64
+KINDS_KEPT = 64
+
+
+class Told(Protocol):
+    """A record of a refusal. serial: of its event. kind: what was refused; thing: what that was wanted for."""
+
+    @property
+    def serial(self) -> int: ...
+    @property
+    def kind(self) -> tuple[str, ...]: ...
+    @property
+    def thing(self) -> tuple[object, ...]: ...
+
+
+T = TypeVar("T", bound=Told)
 
 
 @dataclass(slots=True)
-class Refused:
-    """One thing that was wanted, and how often. access: the first time. is_rest: it stands for all further things of its rights.
+class Refused(Generic[T]):
+    """One thing that was wanted, and how often. access: the first time. is_rest: it stands for all further things of its kind.
 
     pid and name are those of the first process, where the log told them; the name is what it calls itself.
     """
 
-    access: Access
+    access: T
     is_rest: bool = False
     count: int = 1
     pid: int = 0
@@ -25,16 +40,16 @@ class Refused:
 
 
 @dataclass(slots=True)
-class RefusedLedger:
+class RefusedLedger(Generic[T]):
     """All that was told, in the order in which each came first. others: how many refusals are in none of the rows."""
 
     others: int = 0
-    _kept: dict[tuple[object, ...], Refused] = field(default_factory=dict)
+    _kept: dict[tuple[object, ...], Refused[T]] = field(default_factory=dict)
     _things: dict[tuple[str, ...], int] = field(default_factory=dict)
-    _unnamed: dict[int, list[Refused]] = field(default_factory=dict)
+    _unnamed: dict[int, list[Refused[T]]] = field(default_factory=dict)
 
     @property
-    def rows(self) -> tuple[Refused, ...]:
+    def rows(self) -> tuple[Refused[T], ...]:
         """What is kept."""
         return tuple(self._kept.values())
 
@@ -43,26 +58,25 @@ class RefusedLedger:
         """How many refusals were told in all."""
         return self.others + sum(row.count for row in self._kept.values())
 
-    def add(self, access: Access) -> None:
+    def add(self, access: T) -> None:
         """Count a refusal."""
-        rights = access.blockers
-        # The rules know ports and no addresses. A process to be signalled is what it calls itself: numbers there are many.
-        key = (rights, access.path, access.command, access.port, access.process)
+        kind = access.kind
+        key = (kind, *access.thing)
         known = self._kept.get(key)
         if known:
             known.count += 1
             return
-        things = self._things.get(rights, 0)
-        if not things and len(self._things) >= RIGHTS_KEPT:
+        things = self._things.get(kind, 0)
+        if not things and len(self._things) >= KINDS_KEPT:
             self.others += 1
             return
-        self._things[rights] = things + (things < THINGS_KEPT)
-        rest = self._kept.get((rights,)) if things >= THINGS_KEPT else None
+        self._things[kind] = things + (things < THINGS_KEPT)
+        rest = self._kept.get((kind,)) if things >= THINGS_KEPT else None
         if rest:
             rest.count += 1
             return
         row = Refused(access, is_rest=things >= THINGS_KEPT)
-        self._kept[(rights,) if row.is_rest else key] = row
+        self._kept[(kind,) if row.is_rest else key] = row
         self._unnamed.setdefault(access.serial, []).append(row)
 
     def name(self, call: CallMade) -> None:

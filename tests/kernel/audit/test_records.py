@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sandboxer.abi import audit
 from sandboxer.abi.landlock import BY_NAME
-from sandboxer.kernel.audit.records import TEXT_BYTES, Access, CallMade, DomainGone, DomainMade, parse_record
+from sandboxer.kernel.audit.fields import TEXT_BYTES
+from sandboxer.kernel.audit.records import Access, CallMade, DomainGone, DomainMade, parse_record
 from tests.kernel.audit.recorded import FILES, lines_of, records_of
 
 HEAD = b"audit(1729738800.268:30): "
@@ -91,7 +92,7 @@ def test_domain_begins_and_ends() -> None:
 
 def test_call_tells_who_made_it() -> None:
     text = b'arch=c000003e syscall=42 success=no exit=-13 ppid=1 pid=132 uid=0 comm="python3" exe="/x" key=(null)'
-    assert parse_record(audit.SYSCALL, HEAD + text + b"\0") == CallMade(30, 132, b"python3")
+    assert parse_record(audit.SYSCALL, HEAD + text + b"\0") == CallMade(30, 132, b"python3", 1)
     assert parse_record(audit.SYSCALL, HEAD + b"pid=1 comm=612062") == CallMade(30, 1, b"a b")
 
 

@@ -13,10 +13,12 @@ import pytest
 from sandboxer.kernel.audit.log import Status
 from sandboxer.kernel.audit.mark import Mark
 from sandboxer.kernel.audit.records import Access, CallMade, DomainGone, DomainMade, Record
-from sandboxer.run.hearing import hearing
-from sandboxer.run.hearing.hearing import ACCESSES_WAITING, DOMAINS_WAITING, Hearing, UnheardError, open_hearing
+from sandboxer.run.hearing import hearing, listening
+from sandboxer.run.hearing.hearing import ACCESSES_WAITING, DOMAINS_WAITING, Hearing, open_hearing
+from sandboxer.run.hearing.listening import Listening, UnheardError
 from sandboxer.run.turns import Turns
 from tests.kernel.audit.recorded import FILES, records_of
+from tests.run.hearing.pretended import Log
 
 FIRST, OURS, PID = 0x100, 0x110, 4711
 READ = Access(1, OURS, ("fs.read_file",), path=b"/x")
@@ -25,41 +27,12 @@ MARK = Mark("127.1.2.3", 4444)
 MARKED = Access(9, 0x200, ("net.connect_tcp",), address=MARK.address, port=MARK.port)
 
 
-class Log:
-    """A log that can be polled and says this."""
-
-    def __init__(self, *said: Record) -> None:
-        self.said: list[Record | None] = list(said)
-        self.is_overrun = False
-        self.received = 0
-        self.descriptor, self._other = os.pipe()
-        os.write(self._other, b"x")
-
-    def receive(self) -> tuple[bool, Record | None]:
-        if not self.said:
-            os.set_blocking(self.descriptor, False)
-            try:
-                os.read(self.descriptor, 1)
-            except BlockingIOError:
-                pass
-            return False, None
-        self.received += 1
-        return True, self.said.pop(0)
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(self, *what: object) -> None:
-        os.close(self.descriptor)
-        os.close(self._other)
-
-
 @pytest.fixture(autouse=True)
 def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks that are always the same, a state of which nobody is told, and no patience."""
     monkeypatch.setattr(hearing, "make_mark", lambda: MARK)
-    monkeypatch.setattr(hearing, "_find_status", lambda: None)
-    monkeypatch.setattr(hearing, "MARK_LIMIT_S", 0.05)
+    monkeypatch.setattr(listening, "find_status", lambda: None)
+    monkeypatch.setattr(listening, "MARK_LIMIT_S", 0.05)
 
 
 def heard(
@@ -68,7 +41,7 @@ def heard(
     """A hearing that is over."""
     with Log(*said) as log:
         prepare(log)
-        found = Hearing(log, FIRST, before)  # type: ignore[arg-type]
+        found = Hearing(Listening(log, before), FIRST)  # type: ignore[arg-type]
         found.enter(Turns(), pid)
         found.finish()
     return found
@@ -138,19 +111,19 @@ def test_records_that_came_too_fast_are_told() -> None:
 
 @pytest.mark.parametrize(("has_daemon", "lost"), [(True, "lost 5 records"), (False, "lost 4 records")])
 def test_records_that_the_kernel_lost_are_told(monkeypatch: pytest.MonkeyPatch, has_daemon: bool, lost: str) -> None:
-    monkeypatch.setattr(hearing, "_find_status", lambda: Status(True, 8, has_daemon))
+    monkeypatch.setattr(listening, "find_status", lambda: Status(True, 8, has_daemon))
     (told,) = heard(MARKED, before=Status(True, 3, has_daemon)).losses
     assert lost in told
 
 
 def test_records_that_are_only_not_kept_for_a_daemon_are_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "_find_status", lambda: Status(True, 4, has_daemon=False))
+    monkeypatch.setattr(listening, "find_status", lambda: Status(True, 4, has_daemon=False))
     assert heard(MARKED, before=Status(True, 3, has_daemon=False)).losses == []
 
 
 def test_run_whose_listener_never_came_has_nothing_to_finish() -> None:
     with Log() as log:
-        found = Hearing(log, FIRST)  # type: ignore[arg-type]
+        found = Hearing(Listening(log), FIRST)  # type: ignore[arg-type]
         found.finish()
     assert found.losses == []
 
@@ -188,7 +161,7 @@ def test_box_of_a_real_log_is_found_in_it(path: object) -> None:
 
 @contextmanager
 def opened(monkeypatch: pytest.MonkeyPatch, *said: Record) -> Iterator[Hearing]:
-    monkeypatch.setattr(hearing, "AuditLog", lambda: Log(*said))
+    monkeypatch.setattr(listening, "AuditLog", lambda: Log(*said))
     with open_hearing() as found:
         yield found
 
@@ -219,7 +192,7 @@ def test_log_that_cannot_be_joined_is_told(monkeypatch: pytest.MonkeyPatch, erro
     def fail() -> Any:
         raise error
 
-    monkeypatch.setattr(hearing, "AuditLog", fail)
+    monkeypatch.setattr(listening, "AuditLog", fail)
     with pytest.raises(UnheardError, match=word), open_hearing():
         pass
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandboxer.kernel.audit.records import Access, CallMade
-from sandboxer.run.hearing.refused import RIGHTS_KEPT, THINGS_KEPT, RefusedLedger
+from sandboxer.run.hearing.refused import KINDS_KEPT, THINGS_KEPT, RefusedLedger
 
 READ = Access(1, 7, ("fs.read_file",), path=b"/x", inode=5)
 
@@ -60,9 +60,9 @@ def test_things_beyond_the_bound_are_counted_together() -> None:
 
 def test_rights_beyond_the_bound_are_counted_only() -> None:
     ledger = RefusedLedger()
-    for number in range(RIGHTS_KEPT + 7):
+    for number in range(KINDS_KEPT + 7):
         ledger.add(Access(number, 7, (f"fs.right{number}",)))
-    assert (len(ledger.rows), ledger.others, ledger.count) == (RIGHTS_KEPT, 7, RIGHTS_KEPT + 7)
+    assert (len(ledger.rows), ledger.others, ledger.count) == (KINDS_KEPT, 7, KINDS_KEPT + 7)
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 40)), max_size=600))
@@ -71,5 +71,5 @@ def test_no_refusal_is_lost_and_no_memory_grows_without_bound(found: list[tuple[
     for serial, (right, path) in enumerate(found):
         ledger.add(Access(serial, 7, (f"fs.right{right}",), path=b"/%d" % path))
     assert ledger.count == len(found)
-    assert len(ledger.rows) <= RIGHTS_KEPT * (THINGS_KEPT + 1)
+    assert len(ledger.rows) <= KINDS_KEPT * (THINGS_KEPT + 1)
     assert len(ledger._unnamed) <= len(ledger.rows)

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandboxer.abi.capabilities import CAPABILITIES
-from sandboxer.controls.lsm.apparmor.files import file_rules
+from sandboxer.controls.lsm.apparmor.files import FileRule, file_rules
 from sandboxer.controls.paths import covers
 from sandboxer.controls.room import Scene, Shown, Use
 from sandboxer.errors import Problem, ProfileError
@@ -68,11 +68,16 @@ def make_label(scene: Scene, *, is_complaining: bool = False) -> Label:
 
 def _body(scene: Scene) -> Iterator[str]:
     """The rules without their commas; an empty line between subjects."""
-    yield from (rule.show() for rule in file_rules(_with_own(scene.shown), scene.held))
+    yield from (rule.show() for rule in label_rules(scene))
     yield from ("", *_STREAMS)
     for subject in (_network(scene), _unix(), _others(), _mounts(scene), _capabilities(scene)):
         lines = tuple(subject)
         yield from ("", *lines) if lines else ()
+
+
+def label_rules(scene: Scene) -> tuple[FileRule, ...]:
+    """The rules about files of the label of a box."""
+    return file_rules(_with_own(scene.shown), scene.held)
 
 
 def _with_own(shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
