@@ -81,9 +81,9 @@ def _show_rows(found: Sequence[Row], others: int, kind: Callable[[Row], object])
     """Things that were refused for one reason together. kind: what is the same of all that a last row stands for."""
     reasons: dict[tuple[object, ...], list[Row]] = {}
     for row in found:
-        key = (kind(row), row.rule, row.place, row.patch)
-        same = next((known for known in reasons if row.is_rest and known[:1] == key[:1]), key)
-        reasons.setdefault(same, []).append(row)
+        key = (row.rule, row.place, row.patch, row.attempt, row.risk_why)
+        same = (known for known, rows in reasons.items() if row.is_rest and kind(row) in map(kind, rows))
+        reasons.setdefault(next(same, key), []).append(row)
     kept = list(reasons.values())
     for rows in kept[:REASONS_SHOWN]:
         yield ""

@@ -297,6 +297,12 @@ def test_what_a_label_lost_and_only_counted_is_told() -> None:
     assert lines[-1] == "2 further refusals were counted"
 
 
+def test_things_that_one_patch_allows_stand_together_and_others_do_not() -> None:
+    lines = labelled(LABELLED, replace(LABELLED, operation="unlink", wanted="d"), replace(LABELLED, attempt="in other: rule"))
+    assert [line[:5] for line in lines[4:]].count("  by:") == 2
+    assert [line.partition(" ")[0] for line in lines[4:7]] == ["mknod", "unlink", ""]
+
+
 def test_no_name_that_a_label_saw_moves_the_cursor() -> None:
     row = replace(LABELLED, thing="\x1b[2J", process="\x07", rule="a\nb", attempt="\u202e", patch="x\x07")
     assert all(line.isprintable() for line in labelled(row, losses=("\x1b",)))

@@ -204,7 +204,7 @@ def _of_network(access: ProfileRefusal, label: Label) -> Answer:
     if not has_network(label.scene):
         words = "the box has no network, and the label no rule for its sockets"
         grants = (Grant(NETWORK, "mode", "loopback", is_one=True),)
-        return Answer(NETWORK, words, home_of(label.policy, NETWORK), grants, LOOPBACK, "host, where it is to reach others")
+        return Answer(NETWORK, words, home_of(label.policy, NETWORK), grants, LOOPBACK, "`host` in its place to reach others")
     words = f"the box has a network, and {label.name} grants no such socket"
     return Answer(apparmor.NAME, words, label.place, (), UNJUDGED, "" if label.is_made else f"in {label.name}: {rule}")
 
@@ -247,7 +247,7 @@ def _thing(access: ProfileRefusal) -> str:
     found = []
     if access.path is not None:
         found.append(_shown(access.path))
-    if access.other is not None:
+    if access.other is not None and access.operation != "exec":  # there it is the name of a profile
         found.append(_shown(access.other))
     if access.signal:
         found.append(access.signal)

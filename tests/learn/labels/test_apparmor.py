@@ -152,6 +152,12 @@ def test_what_nobody_knows_is_told_all_the_same(place: Place) -> None:
     assert (denial.words, denial.section, denial.risk, denial.patch) == ("io_uring (sqpoll)", "apparmor", Risk.UNKNOWN, "")
 
 
+def test_profile_that_the_kernel_makes_for_a_program_is_no_thing_that_was_wanted(place: Place) -> None:
+    record = replace(OPEN, verdict="ALLOWED", operation="exec", denied="x", other=b"p//null-/srv/x")
+    assert made(place, MADE).one(record).words == 'exec (x): "/srv/x"'
+    assert made(place, MADE).one(replace(record, operation="link", denied="l")).words == 'link (l): "/srv/x" "p//null-/srv/x"'
+
+
 def test_what_was_only_recorded_says_so(place: Place) -> None:
     assert not made(place, MADE).one(replace(OPEN, verdict="ALLOWED")).is_refused
     assert made(place, MADE).one(OPEN).is_refused
