@@ -9,8 +9,10 @@ KNOWN = 8192
 
 
 class Kin:
-    """The descendants of a process that adopts the orphans among them. A number that was theirs stays theirs as long as this is
-    asked: that another process gets it meanwhile would take a turn through all pids."""
+    """The descendants of a process that they never leave: it, or a pid 1 below it, adopts the orphans among them.
+
+    A number that was theirs stays theirs: that another process gets it meanwhile would take a turn through all pids.
+    """
 
     __slots__ = ("_known", "_root")
 

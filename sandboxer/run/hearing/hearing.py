@@ -44,7 +44,7 @@ class Hearing:
         """What may be missing, in sentences; when it is finished."""
         return self.listening.losses
 
-    def enter(self, turns: Turns, pid: int) -> None:
+    def enter(self, turns: Turns, pid: int, _launcher_pid: int) -> None:
         """Hear in these turns of the domains that this process has entered."""
         self.pid = pid
         self.listening.enter(turns, self._take)

@@ -1,9 +1,9 @@
 """Reads the audit log while a box runs, and keeps what the AppArmor profile of its command refused.
 
 A record names the profile and the process. Two boxes of equal policies share a profile, so the process has to be one of the box
-too: a descendant of the parent of its command, which adopts the orphans among them. A process may have ended before anybody
-looked. Then the record of its system call, which comes behind it where auditing is on, names its parent; else the profile alone
-speaks for it, and that is told.
+too: a descendant of the launcher, which lives as long as the box does. A process may have ended before anybody looked. Then the
+record of its system call, which comes behind it where auditing is on, names its parent; else the profile alone speaks for it, and
+that is told.
 
 A mark, for which a profile is asked that nobody has, shows ahead of the start that records come, and behind it that all of them
 came. AppArmor writes them whether or not auditing is on.
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sandboxer.kernel.audit.avc import ALLOWED, DENIED, LEARNING, ProfileRefusal
-from sandboxer.kernel.audit.kin import Kin, find_parent
+from sandboxer.kernel.audit.kin import Kin
 from sandboxer.kernel.audit.records import CallMade, Record
 from sandboxer.kernel.lsm.apparmor import leave_mark
 from sandboxer.run.hearing.listening import Listening, UnheardError, open_listening
@@ -44,9 +44,11 @@ class LabelHearing:
         """What may be missing, or too much, in sentences; when it is finished."""
         return self.listening.losses
 
-    def enter(self, turns: Turns, pid: int) -> None:
-        """Hear in these turns of the box whose command this process is."""
-        self._kin = Kin(find_parent(pid) or pid)
+    def enter(self, turns: Turns, pid: int, launcher_pid: int) -> None:
+        """Hear in these turns of the box that this launcher started. pid: of its command."""
+        self._kin = Kin(launcher_pid)
+        self._kin.holds(pid)  # and what is between the two, a pid 1 of the box
+        self._kin.add(pid)
         self.listening.enter(turns, self._take)
 
     def leave(self, turns: Turns) -> None:

@@ -42,7 +42,7 @@ def heard(
     with Log(*said) as log:
         prepare(log)
         found = Hearing(Listening(log, before), FIRST)  # type: ignore[arg-type]
-        found.enter(Turns(), pid)
+        found.enter(Turns(), pid, 1)
         found.finish()
     return found
 

@@ -22,7 +22,7 @@ NAME = b"sandboxer-1"
 READ = ProfileRefusal(1, "DENIED", "open", NAME, pid=12, process=b"cat", denied="r", path=b"/x")
 MARK = ProfileRefusal(9, "DENIED", "change_onexec", b"unconfined", pid=os.getpid(), path=b"mark")
 PARENTS = {10: 1, 11: 10, 12: 11, 20: 1, 22: 20}
-"""The parent of the command, the command, one below it; and another box beside it."""
+"""The launcher, the command, one below it; and another box beside it."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     """These processes, a mark that is always the same, and no patience."""
     parents = dict(PARENTS)
     monkeypatch.setattr(kin, "find_parent", parents.get)
-    monkeypatch.setattr(labels, "find_parent", parents.get)
     monkeypatch.setattr(labels, "leave_mark", lambda: b"mark")
     monkeypatch.setattr(listening, "find_status", lambda: None)
     monkeypatch.setattr(listening, "MARK_LIMIT_S", 0.05)
@@ -41,7 +40,7 @@ def heard(*said: Record) -> LabelHearing:
     """A hearing that is over."""
     with Log(*said) as log:
         found = LabelHearing(Listening(log), NAME)  # type: ignore[arg-type]
-        found.enter(Turns(), 11)
+        found.enter(Turns(), 11, 10)
         found.finish()
     return found
 
@@ -78,6 +77,13 @@ def test_process_that_has_ended_is_ours_by_its_parent_and_so_are_its_further_rec
     assert (found.ledger.count, found.losses) == (2, [])
 
 
+def test_command_that_has_ended_before_anybody_looked_is_ours_and_so_is_what_it_started(machine: dict[int, int]) -> None:
+    del machine[11]
+    gone = replace(READ, serial=2, pid=13)
+    found = heard(replace(READ, pid=11), gone, CallMade(2, 13, b"cat", parent=11), MARK)
+    assert (found.ledger.count, found.losses) == (2, [])
+
+
 def test_process_that_has_ended_is_not_ours_if_its_parent_is_not() -> None:
     found = heard(replace(READ, pid=23), CallMade(1, 23, b"cat", parent=22), MARK)
     assert (found.ledger.count, found.losses) == (0, [])
@@ -95,7 +101,7 @@ def test_processes_that_nobody_can_place_fill_no_memory() -> None:
     many = [replace(READ, serial=number, pid=1000 + number) for number in range(EVENTS_WAITING * 3)]
     with Log(*many) as log:
         found = LabelHearing(Listening(log), NAME)  # type: ignore[arg-type]
-        found.enter(Turns(), 11)
+        found.enter(Turns(), 11, 10)
         found.listening.drain(found._take, lambda: False)
         assert len(found._waiting) <= EVENTS_WAITING
         found.finish()
