@@ -17,7 +17,7 @@ LEARNING = b"//null-"
 """In the name of a profile that the kernel makes for a program that a complaining one does not let execute: it grants nothing."""
 PERMISSIONS_KEPT = 16
 _WORD = re.compile(rb'"?([A-Za-z0-9_.+-]{1,48})"?')
-_MASK = re.compile(rb' denied_mask="([a-z_: ]{1,64})"')
+_MASK = re.compile(rb' denied(?:_mask)?="([a-z_: ]{1,64})"')
 _INFO = re.compile(rb' info="([ !#-~]{1,128})"')
 _SELINUX = re.compile(rb"avc:  (denied|granted)  \{ ([a-z0-9_ ]{1,400})\} for  ")
 _CONTEXT = re.compile(rb"[A-Za-z0-9_.:,-]{1,256}")
