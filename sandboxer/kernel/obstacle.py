@@ -110,7 +110,7 @@ def _forbidden_obstacle(around: Surroundings) -> Obstacle:
 
 
 def _maps_obstacle(failed: int, around: Surroundings) -> Obstacle:
-    if around.sysctls.get(APPARMOR_SYSCTL) == 1:
+    if around.sysctls.get(APPARMOR_SYSCTL) == 1 or (around.label and failed in (errno.EPERM, errno.EACCES)):
         return _useless_obstacle(around)
     name = errno.errorcode.get(failed, str(failed))
     return Obstacle(f"a user namespace can be made, but its id map cannot be written ({name}); /proc may be read-only or masked")

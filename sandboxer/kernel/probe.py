@@ -163,6 +163,7 @@ def find_surroundings(status: Mapping[str, str], mounts: tuple[Mount, ...]) -> S
         seccomp_mode=int(status.get("Seccomp", "0") or 0),
         is_chrooted=is_chrooted(mounts),
         uid_is_mapped=_is_mapped("uid_map", os.geteuid()) and _is_mapped("gid_map", os.getegid()),
+        label=find_own_label(),
         lsms=tuple((find_text("/sys/kernel/security/lsm") or "").strip().split(",")) if _has_lsm_list() else (),
     )
 
