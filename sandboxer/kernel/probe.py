@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 STAGE_DIRECTORIES = ("/tmp", "/run", "/mnt", "/var")
 PROGRAM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin")
+ALL_IDS = ["0", "0", "4294967295"]
 MOUNT_PROC = "mount -t proc proc /proc (in a container or a chroot: have it started with one)"
 BASELINE_ACTIONS = frozenset({"kill_thread", "trap", "errno", "trace", "allow"})  # linux/seccomp.h, before 4.14
 
@@ -84,6 +85,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         audit_problem=find_audit_problem(sets.effective),
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
+        owns_file_systems=(find_text("/proc/self/uid_map") or "").split() == ALL_IDS,
         has_fresh_proc=trial.works("proc"),
         fresh_proc_problem=proc.why if proc else "",
         fresh_proc_mend=proc.mend if proc else "",

@@ -19,6 +19,36 @@ for name in names.split(","):
 found.load()
 os.execvp(words[0], words)
 """
+ROOTLESS = """
+import ctypes, os, sys
+first, *words = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+(ready, told), (mapped, tell) = os.pipe(), os.pipe()
+child = os.fork()
+if child:
+    os.read(ready, 1)
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{child}/{name}", "w") as file:
+            file.write(f"0 {first} 65536")
+    os.write(tell, b"m")
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os.set_inheritable(ready, False)
+if libc.unshare(0x30020000):  # user, mount and pid namespaces
+    os._exit(99)
+os.write(told, b"r")
+os.read(mapped, 1)
+os.setgroups([])
+os.setresgid(0, 0, 0)
+os.setresuid(0, 0, 0)
+child = os.fork()
+if child:
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+if libc.mount(b"proc", b"/proc", b"proc", 0, None):
+    os._exit(99)
+os.execvp(words[0], words)
+"""
+ROOTLESS_ID = 1_910_000_000
+"""The host id that root of a rootless container has. It and the 65536 from it on are nobody's."""
 ENOSYS, EPERM = 38, 1
 NEW_MOUNTS = ("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "mount_setattr")
 NAMESPACES = tuple(
@@ -39,6 +69,11 @@ MASKED_PROC = "mount --bind /dev/null /proc/version\n"
 def hiding(installation: Installation, names: Sequence[str], *, answer: int = ENOSYS) -> tuple[str, ...]:
     """A filter that answers these calls so: an older kernel, or a container's. `clone:0x20000` is clone with this flag."""
     return (str(installation.python), "-I", "-c", FILTER, str(answer), ",".join(names))
+
+
+def in_rootless_container(installation: Installation) -> tuple[str, ...]:
+    """As root of a user namespace with 65536 ids, all capabilities there, and mounts and processes of its own."""
+    return (str(installation.python), "-I", "-c", ROOTLESS, str(ROOTLESS_ID))
 
 
 def in_container(installation: Installation) -> tuple[str, ...]:

@@ -5,13 +5,23 @@ It works, or one message says what stands in the way, why, and what mends it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.live.around import MASKED_PROC, NEW_MOUNTS, READ_ONLY_GROUPS, READ_ONLY_SYS, hiding, in_container
+from tests.live.around import (
+    MASKED_PROC,
+    NEW_MOUNTS,
+    READ_ONLY_GROUPS,
+    READ_ONLY_SYS,
+    ROOTLESS_ID,
+    hiding,
+    in_container,
+    in_rootless_container,
+)
 from tests.live.boxes import Box, enforced, in_own_mounts
 from tests.live.needs import needs
 
@@ -38,6 +48,20 @@ def test_container_as_it_is_started_is_named_with_the_option_that_mends_it(box: 
     box = replace(box, ahead=in_container(box.installation))
     said = refused(box, "a new user namespace", "a system call filter around this process forbids it")
     assert "try: docker run --security-opt seccomp=unconfined" in said
+
+
+@needs("root", "userns", "every id")
+@pytest.mark.parametrize("person", ["caller"], indirect=True)
+def test_root_of_a_rootless_container_has_boxes_and_is_told_whose_files_are_not_its_to_map(box: Box) -> None:
+    box = replace(box, ahead=in_rootless_container(box.installation))
+    mode = box.person.home.stat().st_mode
+    box.person.home.chmod(0o755)
+    for path in (box.place, *box.place.rglob("*")):
+        os.chown(path, ROOTLESS_ID, ROOTLESS_ID)
+    refused(box, "cannot be shown as the job's own files", "a rootless container", "ids: {outside: ...}")
+    os.chown(box.place, ROOTLESS_ID + 65534, ROOTLESS_ID + 65534)  # who the job is outside, where nobody else can be
+    assert box.output("sh", "-c", "echo text > made; id -u; cat made") == "1000\ntext\n"
+    box.person.home.chmod(mode)
 
 
 @needs("root", "userns")

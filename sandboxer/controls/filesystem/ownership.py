@@ -41,6 +41,9 @@ def obstacle(bind: Bind, host: Host) -> Problem | None:
         return Problem(
             what, where=bind.place, why="this kernel has no idmapped mounts (Linux 5.12 and later have them)", attempt=attempt
         )
+    if not host.owns_file_systems and fact.filesystem != "tmpfs":
+        why = "the caller is root of a user namespace (a rootless container), and these files' ids are not its to map"
+        return Problem(what, where=bind.place, why=why, attempt=attempt)
     since = IDMAPPABLE.get(fact.filesystem)
     if since is None:
         return Problem(what, where=bind.place, why=f"it lies on {fact.filesystem}, which cannot translate ids", attempt=attempt)

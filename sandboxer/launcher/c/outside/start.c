@@ -75,30 +75,37 @@ int op_write_child_maps(struct box *box, struct cursor *c) {
     return write_maps(box->proc_fd, box->child_pid, uid_map, gid_map, setgroups);
 }
 
-static void end_at_once(void *argument) {
-    (void)argument;
+static void end_when_let_go(void *argument) {
+    const int *line = argument;
+    char nothing;
+    k_close(line[1]);
+    while (SYS3(SYS_read, line[0], &nothing, 1) == -EINTR) continue;
     k_exit(0);
 }
 
 /* Make a user namespace for idmapped mounts. Fields: slot, uid map, gid map. MOUNT_ATTR_IDMAP in mount_setattr(2).
  *
- * The child that brings it ends at once: a zombie still has its namespace, and waits for nobody. */
+ * The child that brings it lives until its maps are written: the /proc files of one that has ended belong to the root of the host,
+ * who a caller in a user namespace is not. Source: fs/proc/base.c, task_dump_owner. */
 int op_make_idmap(struct box *box, struct cursor *c) {
     uint32_t slot = take_u32(c);
     const char *uid_map = take_text(c);
     const char *gid_map = take_text(c);
     if (!taken_all(c)) return EBADMSG;
     char path[PATH_BYTES];
-    uint64_t flags = K_CLONE_NEWUSER | K_CLONE_VFORK;
-    long pid = k_call_in_child(flags, box->spare_stack, SPARE_STACK_BYTES, end_at_once, NULL);
-    if (pid < 0) return (int)-pid;
-    int error = write_maps(box->proc_fd, (int)pid, uid_map, gid_map, "");
+    int line[2];
+    int error = failed(SYS2(SYS_pipe2, line, O_CLOEXEC));
+    if (error) return error;
+    long pid = k_call_in_child(K_CLONE_NEWUSER, box->spare_stack, SPARE_STACK_BYTES, end_when_let_go, line);
+    k_close(line[0]);
+    error = pid < 0 ? (int)-pid : write_maps(box->proc_fd, (int)pid, uid_map, gid_map, "");
     int fd = -1;
     if (!error) {
         fd = k_openat(box->proc_fd, join_number(path, sizeof path, "", (uint64_t)pid, "/ns/user"), O_RDONLY | O_CLOEXEC, 0);
         error = fd < 0 ? -fd : put_slot(box, slot, fd, SLOT_USERNS);
     }
-    while (k_wait4((int)pid, NULL, __WALL, NULL) == -EINTR) continue;
+    k_close(line[1]);
+    while (pid > 0 && k_wait4((int)pid, NULL, __WALL, NULL) == -EINTR) continue;
     return error;
 }
 
