@@ -285,7 +285,11 @@ ADVICE: Mapping[str, Rows] = {
         "ETIMEDOUT": ("the file server does not answer", "mount it anew"),
         "EHOSTDOWN": ("the file server does not answer", "mount it anew"),
     },
-    "make_stage": {**_NEW_MOUNT, "ENOENT": ("the directory that the root is built over is gone", "mkdir it, or run again")},
+    "make_stage": {
+        **_NEW_MOUNT,
+        "ENOENT": ("the directory that the root is built over is gone", "mkdir it, or run again"),
+        "EINVAL": ("SELinux's policy does not know the context of the box's files", "sandboxer policy install PROFILE, as root"),
+    },
     "make_root": {**_NEW_MOUNT, "EINVAL": ("the kernel does not take this size", "correct `filesystem.root_size`")},
     "make_directory": _INSIDE,
     "make_symlink": _INSIDE,
@@ -472,6 +476,18 @@ ADVICE: Mapping[str, Rows] = {
         "EPERM": ("the AppArmor profile of this caller does not let it choose another", "start it unconfined"),
         "EINVAL": ("AppArmor is not in use, or this is no name of a profile", "apparmor: {enforce: best_effort}"),
     },
+    "set_exec_context": {
+        "EINVAL": ("SELinux's policy has no such context, or is not in use", "sandboxer policy install PROFILE, as root"),
+        "ENOENT": ("the kernel has no security module with labels", "selinux: {enforce: best_effort}"),
+        "ESTALE": ("the kernel noted another context than was asked for", "write the context as the kernel shows it"),
+        "EISNAM": (
+            "a standard stream is a file of the host, and SELinux would take it away without a word",
+            "a pipe: `cat FILE | sandboxer exec ... | cat > FILE`",
+        ),
+        "EACCES": ("SELinux does not let this caller choose a context", "start it from an unconfined login"),
+        "EPERM": ("SELinux does not let this caller choose a context", "start it from an unconfined login"),
+    },
+    "label_mounts": {"EBADMSG": ("the plan names no context", _OURS)},
     "clear_work": {
         "ENOTEMPTY": ("something else was put there", "look into it and remove it by hand"),
         "ENOENT": ("the directory is gone", "nothing to mend"),

@@ -23,6 +23,9 @@ U32List = NewType("U32List", tuple[int, ...])
 NO_SLOT = U32(0xFFFFFFFF)
 SLOTS = 256
 
+PAIR = "c???,c???"
+"""In a context: two categories of SELinux that are chosen for each run, when the plan is launched (`compile/seal.py`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Op:
@@ -591,6 +594,27 @@ class SetExecLabel(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class SetExecContext(Op):
+    """Have execve put the command under an SELinux context, and read back that it will. selinux(8), /proc/PID/attr/exec.
+
+    The streams must be pipes, sockets, terminals, devices or memfds, as for SetExecLabel.
+    """
+
+    TAG: ClassVar[int] = 79
+    WORDS: ClassVar[str] = "put the command under the SELinux context {op.context}"
+    context: Text
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMounts(Op):
+    """Mount what follows with `context=`, if it is a file system of the box's own: tmpfs, devpts, overlay. mount(8)."""
+
+    TAG: ClassVar[int] = 80
+    WORDS: ClassVar[str] = "give the box's own file systems the SELinux context {op.context}"
+    context: Text
+
+
+@dataclass(frozen=True, slots=True)
 class LandlockCreate(Op):
     """Make a Landlock ruleset that handles these rights, and keep it in a slot. landlock_create_ruleset(2).
 
@@ -799,7 +823,8 @@ OPS: tuple[type[Op], ...] = (
     DropBounding, SetSecurebits, SetCapabilities, SetAmbient, SetNoNewPrivs, BecomeInit, OpenTerminal, LoadFilter,
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
-    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, KeepRoot, HandOver,
+    SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, SetExecContext,
+    LabelMounts, KeepRoot, HandOver,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

@@ -168,6 +168,7 @@ struct box {
     uint64_t counters[COUNTERS];
     int spaces[SPACES];      /* the box's own file systems of a limited size, in the order of the plan; -1: none */
     uint32_t overlays;
+    const char *mount_context; /* of file systems of the box's own; NULL: what the kernel gives them */
     int slots[SLOTS];
     uint8_t slot_kinds[SLOTS];
 

@@ -3,12 +3,21 @@
 
 #include "../box.h"
 
+/* Whether a file system holds only what is made in the box, so that the kernel takes a context for all of it, in a user namespace
+ * too. Source: security/selinux/hooks.c, selinux_set_mnt_opts. */
+static bool takes_context(const char *kind) {
+    return !strcmp(kind, "tmpfs") || !strcmp(kind, "devpts") || !strcmp(kind, "overlay");
+}
+
 /* A detached mount of a new filesystem, or a negative errno. `options` may be NULL. */
-static int new_filesystem(const char *kind, struct texts *options, const char *const (*pairs)[2], uint64_t attributes) {
+static int new_filesystem(const struct box *box, const char *kind, struct texts *options, const char *const (*pairs)[2],
+                          uint64_t attributes) {
     char key[256];
     int fs = (int)SYS2(NR_FSOPEN, kind, 1 /* FSOPEN_CLOEXEC */);
     if (fs < 0) return fs;
     int error = 0;
+    if (box->mount_context && takes_context(kind))
+        error = failed(SYS5(NR_FSCONFIG, fs, K_FSCONFIG_SET_STRING, "context", box->mount_context, 0));
     for (; pairs && (*pairs)[0] && !error; pairs++)
         error = failed(SYS5(NR_FSCONFIG, fs, K_FSCONFIG_SET_STRING, (*pairs)[0], (*pairs)[1], 0));
     for (uint32_t i = 0; options && i < options->count && !error; i++) {
@@ -36,7 +45,7 @@ static int new_filesystem(const char *kind, struct texts *options, const char *c
 
 /* A detached tmpfs. size_bytes 0: the kernel's default. An inode takes kernel memory that `size` does not count, so there is one
  * for each page, and enough in a small one. tmpfs(5), nr_inodes. */
-static int new_tmpfs(uint32_t mode, uint64_t size_bytes) {
+static int new_tmpfs(const struct box *box, uint32_t mode, uint64_t size_bytes) {
     uint64_t inodes = size_bytes / PAGE_BYTES > INODES_LEAST ? size_bytes / PAGE_BYTES : INODES_LEAST;
     char mode_text[12] = {0};
     char size_text[24] = "";
@@ -49,7 +58,7 @@ static int new_tmpfs(uint32_t mode, uint64_t size_bytes) {
         pairs[2][0] = "nr_inodes";
         pairs[2][1] = join_number(inodes_text, sizeof inodes_text, "", inodes, "");
     }
-    return new_filesystem("tmpfs", NULL, (const char *const(*)[2])pairs, K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NODEV);
+    return new_filesystem(box, "tmpfs", NULL, (const char *const(*)[2])pairs, K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NODEV);
 }
 
 static int set_attributes(int mount, uint64_t set, uint64_t cleared, uint32_t recursive, int userns_fd) {
@@ -109,7 +118,7 @@ int op_open_tree(struct box *box, struct cursor *c) {
 int op_make_stage(struct box *box, struct cursor *c) {
     const char *path = take_text(c);
     if (!taken_all(c)) return EBADMSG;
-    int mount = new_tmpfs(0700, 0);
+    int mount = new_tmpfs(box, 0700, 0);
     if (mount < 0) return -mount;
     box->stage_fd = mount;
     return k_move_mount(mount, AT_FDCWD, path, 0);
@@ -122,7 +131,7 @@ int op_make_root(struct box *box, struct cursor *c) {
     if (!taken_all(c)) return EBADMSG;
     int error = make_directory_at(box->stage_fd, "root", 0700);
     if (error) return error;
-    int mount = new_tmpfs(mode, size_bytes);
+    int mount = new_tmpfs(box, mode, size_bytes);
     if (mount < 0) return -mount;
     box->root_fd = mount;
     return k_move_mount(mount, box->stage_fd, "root", 0);
@@ -147,7 +156,7 @@ int op_mount_filesystem(struct box *box, struct cursor *c) {
     uint64_t attributes = take_u64(c);
     struct texts options = take_texts(c);
     if (!taken_all(c)) return EBADMSG;
-    int mount = new_filesystem(kind, &options, NULL, attributes);
+    int mount = new_filesystem(box, kind, &options, NULL, attributes);
     if (mount < 0) return -mount;
     int error = attach_in_root(box, mount, path);
     k_close(mount);
@@ -206,7 +215,7 @@ static int stage_layers(struct box *box, const char *lower, const char *upper, i
     if (error) return error;
     int fd;
     if (upper_slot == NO_SLOT) {
-        int mount = new_tmpfs(0700, size_bytes);
+        int mount = new_tmpfs(box, 0700, size_bytes);
         if (mount < 0) return -mount;
         error = k_move_mount(mount, box->stage_fd, upper, 0);
         k_close(mount);
@@ -253,7 +262,7 @@ int op_mount_overlay(struct box *box, struct cursor *c) {
     if (!error) error = failed(SYS1(SYS_fchdir, box->stage_fd));
     if (error) return error;
     const char *pairs[4][2] = {{"lowerdir", lower}, {"upperdir", upper}, {"workdir", work}, {NULL, NULL}};
-    int mount = new_filesystem("overlay", &options, (const char *const(*)[2])pairs, attributes);
+    int mount = new_filesystem(box, "overlay", &options, (const char *const(*)[2])pairs, attributes);
     if (mount < 0) return -mount;
     error = attach_in_root(box, mount, path);
     k_close(mount);
