@@ -21,7 +21,7 @@ else:
 
 MAGIC = b"SBXPLN\x01\n"
 DIGEST_BYTES = 32
-PARTS = 7
+PARTS = 8
 MAX_ENTRY_BYTES = 16 << 20
 MAX_ENTRIES = 256
 ENTRIES_KEPT = 192
@@ -36,9 +36,10 @@ class Entry:
     """A compiled plan and what a run needs to know besides: the recipe, descriptors to keep, and `about` (JSON text for people).
 
     inputs: paths and their stamps. valid_until: seconds since the epoch after which an override has expired; 0: never.
+    holes: where each run puts two categories of its own into the plan (`seal.fill_holes`).
     """
 
-    __slots__ = ("about", "fixed", "inputs", "kept", "passed", "plan", "valid_until")
+    __slots__ = ("about", "fixed", "holes", "inputs", "kept", "passed", "plan", "valid_until")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Entry:
         passed: Iterable[bytes] = (),
         fixed: Iterable[bytes] = (),
         kept: Iterable[int] = (),
+        holes: Iterable[int] = (),
         inputs: Iterable[tuple[str, str]] = (),
         valid_until: int = 0,
         about: bytes = b"{}",
@@ -55,6 +57,7 @@ class Entry:
         self.passed = tuple(passed)
         self.fixed = tuple(fixed)
         self.kept = tuple(kept)
+        self.holes = tuple(holes)
         self.inputs = tuple(inputs)
         self.valid_until = valid_until
         self.about = about
@@ -89,7 +92,7 @@ def plan_digest(plan: bytes) -> str:
 
 
 def write_entry(entry: Entry) -> bytes:
-    """Magic, digest of the rest, seven lengths, seven parts."""
+    """Magic, digest of the rest, eight lengths, eight parts."""
     inputs = [text for pair in entry.inputs for text in pair]
     parts = (
         entry.plan,
@@ -98,6 +101,7 @@ def write_entry(entry: Entry) -> bytes:
         b" ".join(str(number).encode() for number in entry.kept),
         "\0".join(inputs).encode("utf-8", "surrogateescape"),
         str(entry.valid_until).encode(),
+        b" ".join(str(number).encode() for number in entry.holes),
         entry.about,
     )
     body = b"".join(len(part).to_bytes(4, "little") for part in parts) + b"".join(parts)
@@ -115,7 +119,7 @@ def read_entry(data: bytes) -> Entry | None:
         length = int.from_bytes(body[4 * number : 4 * number + 4], "little")
         parts.append(bytes(body[at : at + length]))
         at += length
-    plan, passed, fixed, kept, inputs, valid_until, about = parts
+    plan, passed, fixed, kept, inputs, valid_until, holes, about = parts
     texts = inputs.decode("utf-8", "surrogateescape").split("\0") if inputs else []
     return Entry(
         plan,
@@ -124,6 +128,7 @@ def read_entry(data: bytes) -> Entry | None:
         kept=map(int, kept.split()),
         inputs=zip(texts[::2], texts[1::2], strict=True),
         valid_until=int(valid_until),
+        holes=map(int, holes.split()),
         about=about,
     )
 

@@ -23,10 +23,10 @@ from sandboxer.compile.seal import (
     u32,
 )
 from sandboxer.errors import InternalError, Problem
-from sandboxer.model.op import OPS, Op
+from sandboxer.model.op import OPS, PAIR, LabelMounts, Op, SetExecContext
 from sandboxer.model.plan import Plan, Step
 
-__all__ = ["decode_ops", "encode_op", "encode_plan", "seal", "wire_letters"]
+__all__ = ["decode_ops", "encode_op", "encode_plan", "find_holes", "seal", "wire_letters"]
 
 SECTIONS = ("before", "inside", "after", "command")
 
@@ -104,6 +104,17 @@ def encode_plan(plan: Plan) -> bytes:
     flags = (FLAG_TERMINAL if plan.recipe.terminal else 0) | (FLAG_IN_PLACE if plan.is_in_place else 0)
     header = MAGIC + u32(offset) + u32(flags) + b"".join(entries)
     return header.ljust(HEADER_BYTES, b"\0") + b"".join(bodies)
+
+
+def find_holes(plan: Plan) -> tuple[int, ...]:
+    """The offsets in the bytes of the plan at which a run puts its two categories; see `seal.fill_holes`."""
+    found = []
+    at = HEADER_BYTES
+    for step in (*plan.before, *plan.inside):
+        at += len(encode_op(step.op))
+        if isinstance(step.op, LabelMounts | SetExecContext) and step.op.context.endswith(PAIR):
+            found.append(at - 1 - len(PAIR))  # the one field of both is a text, whose last byte is a NUL
+    return tuple(found)
 
 
 # ── reading it back: for tests, and for `explain` on a saved plan ─────────────────────────────────────────────────────

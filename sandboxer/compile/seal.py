@@ -14,6 +14,7 @@ MAGIC = b"SBXPLAN\x01"
 HEADER_BYTES = 80
 MAX_PLAN_BYTES = 8 << 20
 FLAG_TERMINAL, FLAG_IN_PLACE = 1, 2
+HOLE = b"c???,c???"
 COMMAND_ENTRY_AT = 52  # after magic, total length, flags, and the entries of before, inside and after
 
 
@@ -56,6 +57,16 @@ def seal(plan: bytes, candidates: Iterable[bytes], argv: Iterable[bytes], envp: 
     return b"".join((
         MAGIC, u32(total), plan[12:COMMAND_ENTRY_AT], entry, plan[COMMAND_ENTRY_AT + 12 :], command,
     ))  # fmt: skip
+
+
+def fill_holes(plan: bytes, holes: Iterable[int], text: bytes) -> bytes:
+    """The plan with the same text in each of its holes, which is as long as they are. Raises: SealError for what is no hole."""
+    filled = bytearray(plan)
+    for at in holes:
+        if len(text) != len(HOLE) or plan[at : at + len(HOLE)] != HOLE:
+            raise SealError(f"the plan has no hole for {len(text)} bytes at {at}")
+        filled[at : at + len(HOLE)] = text
+    return bytes(filled)
 
 
 def find_candidates(name: bytes, search_path: bytes) -> list[bytes]:

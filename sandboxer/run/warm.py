@@ -7,7 +7,7 @@ import sys
 
 from sandboxer import __version__
 from sandboxer.compile.cache import Entry, PlanCache, cache_path, entry_key
-from sandboxer.compile.seal import seal
+from sandboxer.compile.seal import fill_holes, seal
 from sandboxer.kernel.stamp import host_key, stamp
 from sandboxer.launcher.spawn import Launch, launcher_path, spawn
 from sandboxer.run.request import Command, Request
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT = "1"
+FORMAT = "2"
 SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME", b"XDG_RUNTIME_DIR")
 """Variables that decide where profiles and the user's systemd are looked for, or that a profile can name."""
 
@@ -56,4 +56,13 @@ def launch_entry(
     """
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
-    return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed), forwards=forwards, watch_fd=watch_fd)
+    if not entry.holes:
+        return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed), forwards=forwards, watch_fd=watch_fd)
+    from sandboxer.kernel.lsm.pair import take_pair
+
+    pair, held = take_pair()
+    try:
+        sealed = fill_holes(sealed, entry.holes, pair)
+        return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed, held), forwards=forwards, watch_fd=watch_fd)
+    finally:
+        os.close(held)  # the box has it, until its last process of ours is gone

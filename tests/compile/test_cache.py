@@ -20,6 +20,7 @@ def entry_of(*paths: Path) -> Entry:
         passed=[b"LANG", b"LC_*"],
         fixed=[b"HOME=/h", b"EMPTY="],
         kept=[3, 7],
+        holes=[100, 200],
         inputs=[(str(path), stamp(str(path))) for path in paths],
         about=b'{"a":1}',
     )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandboxer.compile.encode import decode_command, decode_ops, encode_op, encode_plan, wire_letters
-from sandboxer.compile.seal import HEADER_BYTES, seal
+from sandboxer.compile.encode import decode_command, decode_ops, encode_op, encode_plan, find_holes, wire_letters
+from sandboxer.compile.seal import HEADER_BYTES, fill_holes, seal
 from sandboxer.errors import InternalError
-from sandboxer.model.op import OPS, U32, U64, CloseFds, MakeDirectory, Op, Start, Text, U32List
+from sandboxer.model.op import OPS, PAIR, U32, U64, CloseFds, LabelMounts, MakeDirectory, Op, SetExecContext, Start, Text, U32List
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.report import Report
 from sandboxer.model.stage import Stage
@@ -102,3 +102,14 @@ def test_encode_sealed_plan_keeps_its_ops_and_gains_a_command() -> None:
     data = seal(encode_plan(plan_of((Start(U64(7)),))), [b"/bin/true"], [b"true", b""], [b"A=1"])
     assert decode_ops(data)["before"] == (Start(U64(7)),)
     assert decode_command(data) == (("/bin/true",), ("true", ""), ("A=1",))
+
+
+def test_holes_are_where_contexts_leave_a_pair_open_and_nowhere_else() -> None:
+    def ops(pair: str) -> tuple[Op, ...]:
+        contexts = (LabelMounts(Text(f"u:object_r:f_t:s0:{pair}")), SetExecContext(Text(f"u:r:t:s0:{pair}")))
+        return (MakeDirectory(Text(f"/{PAIR}"), U32(0o755)), contexts[0], SetExecContext(Text("u:r:t:s0:c1,c2")), contexts[1])
+
+    before = (Start(U64(0)),)
+    plan = plan_of(before, ops(PAIR))
+    assert fill_holes(encode_plan(plan), find_holes(plan), b"c123,c456") == encode_plan(plan_of(before, ops("c123,c456")))
+    assert find_holes(plan_of(before, ops("c1,c2"))) == ()

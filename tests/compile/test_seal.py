@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandboxer.compile.encode import decode_command, encode_plan
-from sandboxer.compile.seal import MAX_PLAN_BYTES, SealError, find_candidates, make_environment, seal
+from sandboxer.compile.seal import HOLE, MAX_PLAN_BYTES, SealError, fill_holes, find_candidates, make_environment, seal
+from sandboxer.model.op import PAIR
 from sandboxer.model.plan import Plan, Recipe
 from sandboxer.model.report import Report
 
@@ -81,3 +82,14 @@ def test_environment_name_that_the_caller_lacks_has_its_fallback() -> None:
 
 def test_environment_name_that_the_caller_has_needs_no_fallback() -> None:
     assert make_environment({b"LANG": b"de"}, [b"LANG", b"LANG=C.UTF-8"], []) == [b"LANG=de"]
+
+
+def test_holes_are_filled_and_nothing_else_is_changed() -> None:
+    assert fill_holes(b"a" + HOLE + b"b" + HOLE + HOLE, (1, 11), b"c123,c456") == b"ac123,c456bc123,c456" + HOLE
+    assert PAIR.encode() == HOLE
+
+
+@pytest.mark.parametrize(("at", "text"), [(0, b"c123,c456"), (2, b"c123,c456"), (1, b"c1,c2"), (100, b"c123,c456")])
+def test_hole_that_is_none_or_of_another_size_is_refused(at: int, text: bytes) -> None:
+    with pytest.raises(SealError, match="no hole"):
+        fill_holes(b"a" + HOLE, (at,), text)
