@@ -39,6 +39,12 @@ def run(given: Given) -> int:
 
     try:
         entry = prepare(request, "", PlanCache(""))
+        if entry.holes:
+            from sandboxer.errors import Problem, ProfileError
+
+            why = "it runs without anything that could choose two categories of SELinux for it"
+            attempt = "selinux: {categories: none}, or two by name"
+            raise ProfileError(Problem("a plan in a file cannot have categories of its own", why=why, attempt=attempt))
         command = make_command(argv, entry, dict(os.environb), request.values)
         sealed = seal(entry.plan, command.candidates, map(os.fsencode, argv), command.environment)
     except ValueError as error:

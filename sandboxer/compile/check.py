@@ -175,6 +175,18 @@ def check_init_has_pid_namespace(policy: Policy, host: Host) -> Iterator[Problem
         )
 
 
+def check_label_has_init(policy: Policy, host: Host) -> Iterator[Problem]:
+    """An execve into another label clears the parent-death signal, and without a reaper nothing else ends a box whose monitor is
+    killed. Source: security/apparmor/lsm.c, apparmor_bprm_committing_creds; security/selinux/hooks.c, the same."""
+    if Trait.HAS_LABEL in policy.traits and Trait.HAS_INIT not in policy.traits:
+        yield Problem(
+            "a label needs a reaper as pid 1",
+            where=said_at(policy, "process", "init"),
+            why="the kernel lets a command under a label outlive its monitor, and only the end of pid 1 ends it then",
+            attempt="write `init: true` in process",
+        )
+
+
 def check_privilege_gain_has_override(policy: Policy, host: Host) -> Iterator[Problem]:
     """no_new_privs is what makes a filter safe for an ordinary user and setuid programs inert; dropping it needs a reason."""
     if Trait.CAN_GAIN_PRIVILEGES not in policy.traits:
@@ -232,6 +244,7 @@ POLICY_RULES: tuple[PolicyRule, ...] = (
     check_time_offsets_have_namespace_and_init,
     check_network_has_one_meaning,
     check_init_has_pid_namespace,
+    check_label_has_init,
     check_privilege_gain_has_override,
     check_terminal_has_devices,
     check_shown_groups_are_the_boxs,

@@ -15,7 +15,7 @@ from sandboxer.controls import (
     process,
     seccomp,
 )
-from sandboxer.controls.lsm import apparmor
+from sandboxer.controls.lsm import apparmor, selinux
 from sandboxer.controls.room import Room
 
 ROOMS: tuple[Room, ...] = (
@@ -31,4 +31,5 @@ ROOMS: tuple[Room, ...] = (
     environment,
     landlock,
     apparmor,
+    selinux,
 )

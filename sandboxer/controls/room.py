@@ -53,12 +53,16 @@ class Use(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A path of the box, without a symbolic link in it, and what the room that shows it lets the box do there."""
+    """A path of the box, without a symbolic link in it, and what the room that shows it lets the box do there.
+
+    is_own: a file system of the box's own, or over one of the host's; else what is seen there is the host's.
+    """
 
     path: str
     use: Use
     is_directory: bool = True
     place: Place | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

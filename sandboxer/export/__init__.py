@@ -14,7 +14,7 @@ from sandboxer.export.notes import Translation
 from sandboxer.model.host import Host
 from sandboxer.model.policy import Policy
 
-EXPORTERS = {"oci-seccomp": "oci_seccomp", "apparmor": "apparmor"}
+EXPORTERS = {"oci-seccomp": "oci_seccomp", "apparmor": "apparmor", "selinux": "selinux"}
 IMPORTERS = {"oci-seccomp": "oci_import"}
 
 

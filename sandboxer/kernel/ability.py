@@ -50,7 +50,7 @@ def find_abilities(host: Host) -> tuple[Ability, ...]:
         *_landlock_records(host),
         _control_groups(host),
         _device_programs(host),
-        _labels(host),
+        *_labels(host),
         Ability("security modules", State.NOTE, ", ".join(host.lsms) or "none named"),
     )
     return rows
@@ -60,13 +60,23 @@ def _proc_obstacle(host: Host) -> Obstacle | None:
     return Obstacle(host.fresh_proc_problem, host.fresh_proc_mend) if host.fresh_proc_problem else None
 
 
-def _labels(host: Host) -> Ability:
+def _labels(host: Host) -> tuple[Ability, Ability]:
     """No profile that comes with sandboxer asks for one, so their lack is no fault of a machine."""
-    if host.apparmor_problem:
-        return Ability("AppArmor labels", State.NOTE, f"cannot be given: {host.apparmor_problem}")
     stacked = f", on top of the caller's own {host.apparmor_label}" if host.apparmor_label else ""
-    says = f"can be given{stacked}, when root has loaded them (sandboxer policy install)"
-    return Ability("AppArmor labels", State.NOTE, says)
+    loaded = "when root has loaded them (sandboxer policy install)"
+    domains = "and hold nothing: SELinux is permissive" if host.is_permissive else loaded
+    return (
+        Ability(
+            "AppArmor labels",
+            State.NOTE,
+            f"cannot be given: {host.apparmor_problem}" if host.apparmor_problem else f"can be given{stacked}, {loaded}",
+        ),
+        Ability(
+            "SELinux domains",
+            State.NOTE,
+            f"cannot be given: {host.selinux_problem}" if host.selinux_problem else f"can be given, {domains}",
+        ),
+    )
 
 
 def _privilege(host: Host) -> Ability:

@@ -17,6 +17,7 @@ from sandboxer.errors import Problem, UnsupportedError
 from sandboxer.kernel.audit.log import find_audit_problem
 from sandboxer.kernel.groups import find_device_program_problem, find_disks, find_groups, find_huge_pages, find_io_weights
 from sandboxer.kernel.lsm.apparmor import find_apparmor_obstacle, find_own_label
+from sandboxer.kernel.lsm.selinux import find_selinux_obstacle, is_permissive, read_own_context
 from sandboxer.kernel.obstacle import (
     SYSCTLS,
     Obstacle,
@@ -132,10 +133,17 @@ def _read_status() -> str:
 
 def _with_labels(host: Host) -> Host:
     """The host with what stands in the way of labels."""
-    found = find_apparmor_obstacle()
-    if found:
-        return replace(host, apparmor_problem=found.why, apparmor_mend=found.mend)
-    return replace(host, apparmor_label=find_own_label())
+    apparmor, selinux = find_apparmor_obstacle() or Obstacle(""), find_selinux_obstacle() or Obstacle("")
+    return replace(
+        host,
+        apparmor_problem=apparmor.why,
+        apparmor_mend=apparmor.mend,
+        apparmor_label="" if apparmor.why else find_own_label(),
+        selinux_problem=selinux.why,
+        selinux_mend=selinux.mend,
+        selinux_context="" if selinux.why else read_own_context(),
+        is_permissive=not selinux.why and is_permissive(),
+    )
 
 
 def _with_groups(host: Host, mounts: tuple[Mount, ...], trial: Trial) -> Host:

@@ -20,6 +20,7 @@ HOST_FILES = (
     "/proc/sys/kernel/unprivileged_userns_clone",
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
     "/proc/self/attr/current",
+    "/sys/fs/selinux/enforce",
     "/proc/self/limits",
 )
 HOST_PATHS = ("/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap")

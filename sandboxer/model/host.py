@@ -76,8 +76,9 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """An AppArmor profile that the kernel does not have as it is wanted. found: what it has by that name. mend: what loads it.
+    """An AppArmor profile or a type of SELinux that the kernel does not have as it is wanted.
 
+    found: what there is instead of it. mend: what loads it.
     why: it may be loaded, and this caller cannot have it.
     """
 
@@ -105,7 +106,8 @@ class Host:
     each. io_weights: how the kernel shares a disk by weight, `cost` or `bfq`; empty: not at all. disks: the numbers of its
     block devices (`8:0`), without partitions; huge_pages: the sizes of its huge pages as control groups name them (`2MB`).
     apparmor_problem, apparmor_mend: why the caller can give no box an AppArmor profile. apparmor_label: the one that
-    it is under itself, with its mode; empty: none. unloaded: profiles that were asked for.
+    it is under itself, with its mode; empty: none. selinux_problem, selinux_mend: why it can give no box an SELinux context.
+    selinux_context: the caller's own. is_permissive: SELinux refuses nothing. unloaded: labels that were asked for.
     missing_calls: system calls that the launcher uses and this kernel lacks. tried: steps of the trial (kernel/trial.py)
     and their errnos, 0 for success.
     """
@@ -160,6 +162,10 @@ class Host:
     apparmor_problem: str = ""
     apparmor_mend: str = ""
     apparmor_label: str = ""
+    selinux_problem: str = ""
+    selinux_mend: str = ""
+    selinux_context: str = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"
+    is_permissive: bool = False
     unloaded: tuple[Unloaded, ...] = ()
     missing_calls: tuple[str, ...] = ()
     tried: Mapping[str, int] = field(default_factory=dict)

@@ -9,9 +9,9 @@ from functools import partial
 
 from sandboxer.abi.landlock import Kind, mask_of
 from sandboxer.controls import devices, landlock, namespaces, network
-from sandboxer.controls.lsm import apparmor
+from sandboxer.controls.lsm import apparmor, selinux
 from sandboxer.controls.room import Use
-from sandboxer.model.op import LandlockCreate, SetExecLabel
+from sandboxer.model.op import LandlockCreate, SetExecContext, SetExecLabel
 from sandboxer.model.plan import Step
 from sandboxer.prove.files import AT_FDCWD, judge_opens
 from sandboxer.prove.judge import judge_all, judge_answer, lacking, unless_refused
@@ -73,8 +73,10 @@ def foreign_devices(subject: Subject) -> Iterator[Probe]:
 
 def _is_labelled(subject: Subject) -> bool:
     """The command is under a label that refuses to make a socket of a network."""
-    has_label = any(isinstance(step.op, SetExecLabel) for step in subject.plan.inside)
-    return has_label and apparmor.refuses_sockets(apparmor.settings(subject.policy), subject.scene)
+    kinds = {type(step.op) for step in subject.plan.inside}
+    is_profile = SetExecLabel in kinds and apparmor.refuses_sockets(apparmor.settings(subject.policy), subject.scene)
+    is_domain = SetExecContext in kinds and selinux.refuses_sockets(selinux.settings(subject.policy), subject.scene)
+    return is_profile or is_domain
 
 
 def reachable_network(subject: Subject) -> Iterator[Probe]:
@@ -105,7 +107,7 @@ def reachable_network(subject: Subject) -> Iterator[Probe]:
         judge = partial(judge_all, (judge, partial(judge_namespaces, {link: ("net", True)})))
 
     def owns(step: Step) -> bool:
-        return step.control in (network.NAME, "namespaces", "seccomp", *((apparmor.NAME,) if is_labelled else ()))
+        return step.control in (network.NAME, "namespaces", "seccomp", *((apparmor.NAME, selinux.NAME) if is_labelled else ()))
 
     trial = Trial(script.statements, judge)
     yield Probe("network.mode", mode, owns, (trial,), why_not=lacking(script, but="socket connect"), lost=lost)

@@ -15,7 +15,7 @@ from sandboxer.compile.resolve import Resolved
 from sandboxer.controls import filesystem, limits, seccomp
 from sandboxer.controls.filesystem.fields import Grant
 from sandboxer.controls.filesystem.settings import Placed
-from sandboxer.controls.lsm import apparmor
+from sandboxer.controls.lsm import apparmor, selinux
 from sandboxer.controls.room import Scene
 from sandboxer.controls.seccomp.meaning import Settings as Filters
 from sandboxer.controls.seccomp.reference import decide
@@ -105,7 +105,7 @@ def make_subject(request: Request, resolved: Resolved, bare_host: Host) -> Subje
 def with_program(subject: Subject, path: str) -> Subject:
     """The subject with one file of the host to execute besides. Raises: InternalError if more of the plan is another then."""
     policy = subject.policy
-    if apparmor.settings(policy).profile == apparmor.GENERATE:
+    if apparmor.settings(policy).profile == apparmor.GENERATE or selinux.settings(policy).type == selinux.GENERATE:
         why = "a box without /proc has to show the probe's file, and a box that shows more has another label, which is not loaded"
         raise HostError(Problem(f"{policy.name} cannot be proven as it is", why=why, attempt="filesystem: {proc: processes}"))
     mine = filesystem.settings(policy)

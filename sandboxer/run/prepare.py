@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass, replace
 
 from sandboxer.compile.cache import Entry, PlanCache, is_settled, plan_digest
-from sandboxer.compile.encode import encode_plan
+from sandboxer.compile.encode import encode_plan, find_holes
 from sandboxer.compile.in_place.monitored import lower_without_box, wants_no_box
 from sandboxer.compile.lower import lower_policy
 from sandboxer.compile.options import Widening, Widens
 from sandboxer.compile.resolve import Resolved, resolve
 from sandboxer.compile.search import Caller, caller_of_process
 from sandboxer.controls import ROOMS
-from sandboxer.controls.lsm import apparmor
+from sandboxer.controls.lsm import apparmor, selinux
 from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.lsm.apparmor import ask_label
 from sandboxer.kernel.paths import find_facts
@@ -29,6 +29,7 @@ from sandboxer.model.place import option_place
 from sandboxer.model.plan import Plan, Recipe
 from sandboxer.model.policy import Enforce, Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
+from sandboxer.run.labels.contexts import Wanted, find_unknown, module_of
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask, can_be_asked, scope_inputs, told_problem, wants_scope
@@ -145,10 +146,11 @@ def check_directory_stayed(cwd: str, host: Host) -> None:
 
 
 def told_unloaded(request: Request, policy: Policy, host: Host) -> Host:
-    """The host with the AppArmor profile that this policy wants, if the kernel does not have it as it is wanted."""
-    if apparmor.settings(policy).profile == apparmor.NONE or host.apparmor_problem:
+    """The host with the labels that this policy wants and that the kernel does not have as they are wanted."""
+    if Trait.HAS_LABEL not in policy.traits:
         return host
-    wanted = [step.op for step in make_plan(request, policy, host).inside if isinstance(step.op, SetExecLabel)]
+    plan = make_plan(request, policy, host)
+    wanted = [step.op for step in plan.inside if isinstance(step.op, SetExecLabel)]
     unloaded = []
     for op in wanted:
         name = op.request.partition(" ")[2]
@@ -164,23 +166,31 @@ def told_unloaded(request: Request, policy: Policy, host: Host) -> Host:
             why = f"the caller is under AppArmor's {host.apparmor_label}, which does not let it stack another on itself"
             rule = f"change_profile -> &{apparmor.PREFIX + '*' if is_made else name},"
             unloaded[-1] = Unloaded(name, "", f"the rule `{rule}` in that profile, or start it from outside", why)
+    load = install_command(request, is_root=host.uid == 0, module=module_of(plan))
+    unloaded += find_unknown(Wanted(plan, selinux.settings(policy).type == selinux.GENERATE, load), host)
     return replace(host, unloaded=tuple(unloaded))
 
 
-def install_command(request: Request, *, is_root: bool) -> str:
-    """The command that loads the AppArmor profile of a request. Root's boxes show other files than those of an ordinary user."""
+def install_command(request: Request, *, is_root: bool, module: str = "") -> str:
+    """The command that loads the AppArmor profile of a request, or its SELinux module of that name.
+
+    Root's boxes show other files than those of an ordinary user.
+    """
     if request.kept and request.kept.shown:
         return "a session without a directory of the host, whose boxes are as those of `sandboxer exec`"
     words = shlex.join([*(word for flag, value in request.options for word in (flag, value)), request.profile])
     if is_root:
         return f"sandboxer policy install {words}"
+    if module:
+        shared = shlex.quote(selinux.shared_module_path())
+        return f"sandboxer export selinux {words} > {module}.cil; sudo semodule -i {shared} {module}.cil"
     return f"sandboxer export apparmor {words} | sudo apparmor_parser --replace --skip-cache"
 
 
 def is_label_passing(policy: Policy) -> bool:
     """What is loaded can change at any time. Where that only weakens the run, every start looks anew."""
-    is_wanted = apparmor.settings(policy).profile != apparmor.NONE
-    return is_wanted and policy.enforce.get(apparmor.NAME) is Enforce.BEST_EFFORT
+    wanted = ((apparmor.NAME, apparmor.settings(policy).profile), (selinux.NAME, selinux.settings(policy).type))
+    return any(said != apparmor.NONE and policy.enforce.get(name) is Enforce.BEST_EFFORT for name, said in wanted)
 
 
 def make_plan(request: Request, policy: Policy, host: Host) -> Plan:
@@ -236,6 +246,7 @@ def make_entry(request: Request, plan: Plan, resolved: Resolved, *, inputs: tupl
         passed=map(os.fsencode, plan.recipe.passed),
         fixed=(os.fsencode(f"{name}={value}") for name, value in plan.recipe.set),
         kept=kept,
+        holes=find_holes(plan),
         inputs=[(path, stamp(path)) for path in dict.fromkeys(inputs)],
         valid_until=_midnight(resolved.valid_until) if resolved.valid_until else 0,
         about=write_about(about),

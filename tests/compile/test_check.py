@@ -89,6 +89,11 @@ REFUSED = {
         USER,
         "a reaper as pid 1 needs a pid namespace",
     ),
+    "label without init": (
+        make_policy(Trait.HAS_LABEL, Trait.NEW_PID_NAMESPACE),
+        ROOT,
+        "a label needs a reaper",
+    ),
     "privilege gain without override": (
         make_policy(Trait.CAN_GAIN_PRIVILEGES, said={"process": said(no_new_privs=False)}),
         ROOT,
@@ -130,6 +135,7 @@ ALLOWED = {
         make_policy(said={"namespaces": said(net="/proc/9/ns/net", user="/proc/9/ns/user")}),
         USER,
     ),
+    "label with init": (make_policy(Trait.HAS_LABEL, Trait.HAS_INIT, Trait.NEW_PID_NAMESPACE), USER),
     "capabilities in a user namespace": (make_policy(Trait.KEEPS_CAPABILITIES, Trait.NEW_USER_NAMESPACE), ROOT),
     "time offsets with all they need": (
         make_policy(

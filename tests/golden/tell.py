@@ -19,6 +19,7 @@ from sandboxer.compile.show import explain_policy
 from sandboxer.compile.words import Teller
 from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm.apparmor import Label, make_label
+from sandboxer.controls.lsm.selinux import Module, make_module
 from sandboxer.errors import SandboxerError
 from sandboxer.model.host import Host
 from sandboxer.model.op import LoadFilter
@@ -32,8 +33,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).resolve().parent
 MEANING = "meaning"
 LABELS = "apparmor"
+MODULES = "selinux"
 LABELLED = ("root-6.18", "user-6.12")
-"""The hosts for which AppArmor profiles are kept: others show the same files."""
+"""The hosts for which AppArmor profiles and SELinux modules are kept: others show the same files."""
 TODAY = datetime.date(2026, 1, 1)
 WIDTH = 130
 INDENT = " " * 6
@@ -57,6 +59,8 @@ def golden_texts() -> Iterator[tuple[Path, str]]:
         yield golden_path(MEANING, profile), tell_meaning(profile)
         for name in LABELLED:
             yield golden_path(f"{LABELS}/{name}", profile), label_on(profile, name).text
+        # A module names no path and no id, so one host's is that of both, which a test says.
+        yield golden_path(MODULES, profile), module_on(profile, LABELLED[0]).text
         for name in HOSTS:
             yield golden_path(name, profile), tell_plan(profile, name)
 
@@ -90,6 +94,12 @@ def _broken(sentence: str) -> Iterator[str]:
 def label_on(profile: str, host_name: str) -> Label:
     """The AppArmor profile of a shipped profile on a pretended host."""
     return make_label(find_scene(policy_on(profile, host_name), HOSTS[host_name], ROOMS))
+
+
+@functools.cache
+def module_on(profile: str, host_name: str) -> Module:
+    """The SELinux module of a shipped profile on a pretended host."""
+    return make_module(find_scene(policy_on(profile, host_name), HOSTS[host_name], ROOMS))
 
 
 def tell_plan(profile: str, host_name: str) -> str:

@@ -132,3 +132,10 @@ def test_labels_of_apparmor_are_a_note_with_what_is_in_the_way() -> None:
     assert "on top of the caller's own outer (enforce)" in row(Host(apparmor_label="outer (enforce)"), "AppArmor labels").says
     found = row(Host(apparmor_problem="the kernel has none"), "AppArmor labels")
     assert (found.state, found.says) == (State.NOTE, "cannot be given: the kernel has none")
+
+
+def test_domains_of_selinux_are_a_note_with_what_is_in_the_way() -> None:
+    assert row(Host(), "SELinux domains").says.startswith("can be given, when")
+    found = row(Host(selinux_problem="the kernel has none"), "SELinux domains")
+    assert (found.state, found.says) == (State.NOTE, "cannot be given: the kernel has none")
+    assert "permissive" in row(Host(is_permissive=True), "SELinux domains").says

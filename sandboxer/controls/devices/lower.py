@@ -137,9 +137,9 @@ class _Lowering:
         options = TextList((f"size={size_bytes}", f"nr_inodes={inodes}", "mode=1777", *owner))
         self.add(MountFilesystem(Text("tmpfs"), Text("/dev/shm"), U64(_DIRECTORY | MountAttr.NODEV), options), place)
         files = Use.LIST | Use.READ | Use.CHANGE
-        self.shown.append(Shown("/dev/pts", files | Use.CONTROL, place=place))
+        self.shown.append(Shown("/dev/pts", files | Use.CONTROL, place=place, is_own=True))
         self.steps.append(Step(ShowSpace(Text("/dev/shm")), Stage.SEAL, NAME, place))
-        self.shown.append(Shown("/dev/shm", files | Use.MAKE | Use.CONNECT, place=place))
+        self.shown.append(Shown("/dev/shm", files | Use.MAKE | Use.CONNECT, place=place, is_own=True))
 
 
 def _wanted(said: Settings, host: Host) -> tuple[dict[str, tuple[PathFact, Place]], tuple[Line, ...]]:

@@ -19,7 +19,7 @@ _ROOT = built_in("the box's root")
 def find_shown(layout: Layout, host: Host, *, has_proc: bool) -> tuple[Shown, ...]:
     """Every path that the box may use, once. What is hidden or kept read-only below one of them is the mounts' business."""
     # All the names of the box's own root are there to be read; it holds nothing else but what follows.
-    found = [Shown("/", Use.LIST, place=_ROOT)]
+    found = [Shown("/", Use.LIST, place=_ROOT, is_own=True)]
     if has_proc:
         # No name can be made there, whatever is mounted.
         found.append(Shown("/proc", Use.LIST | Use.READ | Use.CHANGE, place=built_in("filesystem.proc")))
@@ -49,9 +49,9 @@ def _pieces(layout: Layout, host: Host) -> Iterator[Shown]:
             case Fill():
                 execute = Use.EXECUTE if piece.tmpfs.execute else Use(0)
                 use = Use.LIST | Use.READ | Use.CHANGE | Use.MAKE | Use.CONNECT
-                yield Shown(piece.target, use | execute, place=piece.place)
+                yield Shown(piece.target, use | execute, place=piece.place, is_own=True)
             case NewFile():
-                yield Shown(piece.target, Use.READ, is_directory=False, place=piece.place)
+                yield Shown(piece.target, Use.READ, is_directory=False, place=piece.place, is_own=True)
 
 
 def bind_shown(bind: Bind, kind: PathKind) -> Shown:
@@ -64,4 +64,4 @@ def bind_shown(bind: Bind, kind: PathKind) -> Shown:
         use |= Use.CHANGE | Use.CONNECT | (Use.MAKE if is_directory else Use(0))
     if kind is PathKind.SOCKET:
         use |= Use.CONNECT
-    return Shown(bind.target, use, is_directory, bind.place)
+    return Shown(bind.target, use, is_directory, bind.place, is_own=bind.overlay is not None)

@@ -15,7 +15,8 @@ from sandboxer.controls import ROOMS
 from sandboxer.controls.lsm import apparmor
 from sandboxer.controls.lsm.apparmor.files import FileRule
 from sandboxer.controls.lsm.apparmor.quote import quoted
-from sandboxer.controls.lsm.apparmor.text import has_network, label_rules
+from sandboxer.controls.lsm.apparmor.text import label_rules
+from sandboxer.controls.lsm.sockets import has_network
 from sandboxer.controls.paths import covers
 from sandboxer.controls.room import Scene
 from sandboxer.kernel.audit.avc import DENIED, LEARNING, ProfileRefusal

@@ -1,4 +1,7 @@
-"""`sandboxer policy` where there is no AppArmor: what it wants to be told, and what it refuses. The rest: tests/vm/apparmor."""
+"""`sandboxer policy` where there is neither AppArmor nor SELinux: what it wants to be told, and what it refuses.
+
+The rest: tests/vm/apparmor and tests/vm/selinux.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import pytest
 
 from sandboxer.kernel.lsm.apparmor import find_apparmor_obstacle
+from sandboxer.kernel.lsm.selinux import find_selinux_obstacle
 from sandboxer.verify.apparmor import May, read_file_rules
 from tests.cli.front import Front
 from tests.controls.lsm.apparmor.parser import compiled
@@ -45,6 +49,21 @@ def test_wrong_profile_is_told_ahead_of_everything(front: Front) -> None:
 def test_profile_that_names_one_of_others_has_none_to_install(front: Front) -> None:
     front.profile("named", "apparmor: {profile: docker-default}")
     assert "named is under the AppArmor profile docker-default" in front.run("policy", "install", "named").stderr
+
+
+def test_profile_that_names_a_domain_of_others_has_none_to_install(front: Front) -> None:
+    front.profile("named", "selinux: {type: container_t}")
+    assert "named is in the SELinux domain container_t" in front.run("policy", "install", "named").stderr
+
+
+@pytest.mark.parametrize("action", ["install", "remove"])
+def test_kernel_without_selinux_is_refused_for_a_profile_that_wants_a_module(front: Front, action: str) -> None:
+    front.profile("mine", "selinux: {type: generate}")
+    done = front.run("policy", action, "mine")
+    assert (done.returncode, done.stdout) == (125, "")
+    if find_selinux_obstacle() is not None:
+        assert "SELinux modules cannot be" in done.stderr
+        assert "selinux=1" in done.stderr
 
 
 def exported(front: Front, directory: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandboxer.controls import parse
-from sandboxer.controls.lsm.apparmor.text import PREFIX, Label, has_network, make_label
+from sandboxer.controls.lsm.apparmor.text import PREFIX, Label, make_label
+from sandboxer.controls.lsm.sockets import has_network
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import choice, own, places_of
 from sandboxer.errors import HostError, Problem
@@ -93,8 +94,8 @@ def settings(policy: Policy) -> Settings:
 
 
 def traits(settings: object) -> frozenset[Trait]:
-    """None that others need."""
-    return frozenset()
+    """Whether the command gets a label."""
+    return frozenset() if own(Settings, settings).profile == NONE else frozenset({Trait.HAS_LABEL})
 
 
 def mentions(settings: object) -> frozenset[str]:

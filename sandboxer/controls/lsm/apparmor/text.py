@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from sandboxer.abi.capabilities import CAPABILITIES
 from sandboxer.controls.lsm.apparmor.files import FileRule, file_rules
+from sandboxer.controls.lsm.sockets import NET_RAW, has_network
 from sandboxer.controls.paths import covers
 from sandboxer.controls.room import Scene, Shown, Use
 from sandboxer.errors import Problem, ProfileError
@@ -35,7 +36,7 @@ _STREAMS = tuple(f'"/dev/{name}" rw' for name in ("null", "console", "pts/[0-9]*
 """Devices that a standard stream of the caller's can be; where the box has no such device, its own paths are not meant."""
 PEER = '"{@{profile_name},@{profile_name}//&**,**//&@{profile_name},**//&@{profile_name}//&**}"'
 """Whoever is under this label, alone or with others stacked on it, which the kernel names in the order of the alphabet."""
-_SYS_ADMIN, _NET_ADMIN, _NET_RAW = (1 << CAPABILITIES[name] for name in ("sys_admin", "net_admin", "net_raw"))
+_SYS_ADMIN = 1 << CAPABILITIES["sys_admin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +87,15 @@ def _with_own(shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
     return shown if is_taken else (*shown, OWN)
 
 
-def has_network(scene: Scene) -> bool:
-    """Whether a label lets the job make other sockets than unix ones: where it has a network, or could bring one up."""
-    is_own = Trait.NEW_NET_NAMESPACE in scene.traits
-    is_up = not is_own or bool({Trait.HOST_NETWORK, Trait.WANTS_LOOPBACK} & scene.traits)
-    return is_up or bool(scene.capabilities & _NET_ADMIN)
-
-
 def _network(scene: Scene) -> Iterator[str]:
     """Sockets by family. What the job has no network for is not even made."""
     yield "network unix"
     if not has_network(scene):
         return
-    kinds = ("stream", "dgram", *(("raw",) if scene.capabilities & _NET_RAW else ()))
+    kinds = ("stream", "dgram", *(("raw",) if scene.capabilities & NET_RAW else ()))
     yield from (f"network {family} {kind}" for family in ("inet", "inet6") for kind in kinds)
     yield from (f"network netlink {kind}" for kind in ("raw", "dgram"))
-    if scene.capabilities & _NET_RAW:
+    if scene.capabilities & NET_RAW:
         yield from (f"network packet {kind}" for kind in ("raw", "dgram"))
 
 

@@ -1,0 +1,122 @@
+"""SELinux as this kernel has it: whether it can be used, what its policy knows and allows, and loading and removing modules.
+
+Loading needs root, once, and `semodule`, which compiles the text into the machine's policy. Using what is loaded needs neither,
+and neither does asking: the files `context` and `access` of selinuxfs answer everybody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sandboxer.errors import HostError, Problem
+from sandboxer.kernel.child import run_piped
+from sandboxer.kernel.obstacle import Obstacle
+from sandboxer.kernel.proc import find_text
+
+ROOT = "/sys/fs/selinux"
+OWN_CONTEXT = "/proc/self/attr/current"
+LABEL = "security.selinux"
+SEMODULES = ("/usr/sbin/semodule", "/sbin/semodule", "/usr/bin/semodule")
+_INSTALL = "install the package that has `semodule` (policycoreutils)"
+_ALL_BITS = 0xFFFFFFFF
+
+
+def find_selinux_obstacle() -> Obstacle | None:
+    """Why no box of this caller can be given a context; None where nothing is in the way."""
+    if find_text(f"{ROOT}/policyvers") is None:
+        return Obstacle(
+            "the kernel was built or booted without SELinux, or /sys/fs/selinux is not shown here",
+            "boot with selinux=1 security=selinux on the kernel's command line",
+        )
+    if not read_own_context().count(":") >= 2:
+        return Obstacle("SELinux has no policy loaded yet", "load the machine's policy")
+    return None
+
+
+def read_own_context() -> str:
+    """The context of this process; empty where it has none."""
+    return (find_text(OWN_CONTEXT) or "").strip("\0\n")
+
+
+def is_permissive() -> bool:
+    """Whether what the policy does not allow is only recorded."""
+    return (find_text(f"{ROOT}/enforce") or "").strip() != "1"
+
+
+def is_valid(context: str) -> bool:
+    """Whether the loaded policy has this context: its user, role, type and level, and that they fit each other."""
+    try:
+        with open(f"{ROOT}/context", "r+b", buffering=0) as file:
+            file.write(os.fsencode(context) + b"\0")
+    except OSError:
+        return False  # EINVAL: there is no such one
+    return True
+
+
+def find_missing(source: str, target: str, kind: str, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Those permissions of a class that the policy does not allow a context over another one; all where it cannot be asked.
+
+    A permission that the policy does not know is not asked for. Source: security/selinux/selinuxfs.c, sel_write_access.
+    """
+    names = tuple(wanted)
+    try:
+        number = int(find_text(f"{ROOT}/class/{kind}/index") or "")
+        with open(f"{ROOT}/access", "r+b", buffering=0) as file:
+            file.write(os.fsencode(f"{source} {target} {number} {_ALL_BITS:x}") + b"\0")
+            file.seek(0)
+            allowed = int(file.read(4096).split()[0], 16)
+    except (OSError, ValueError, IndexError):
+        return names
+    bits = {name: _bit(kind, name) for name in names}
+    return tuple(name for name, bit in bits.items() if bit and not allowed & bit)
+
+
+def _bit(kind: str, permission: str) -> int:
+    text = find_text(f"{ROOT}/class/{kind}/perms/{permission}")
+    return 1 << int(text) - 1 if text and text.strip().isdigit() else 0
+
+
+def find_label(path: str) -> str:
+    """The context of a file, as its file system or the kernel has it; empty where it has none."""
+    try:
+        return os.getxattr(path, LABEL).rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def load_modules(modules: Mapping[str, str]) -> None:
+    """Load modules in CIL by their names, in one transaction: all of them or none. Raises: HostError."""
+    with TemporaryDirectory(prefix="sandboxer-") as directory:
+        paths = []
+        for name, text in modules.items():
+            paths.append(os.path.join(directory, f"{name}.cil"))
+            Path(paths[-1]).write_text(text)
+        _run_semodule(f"the SELinux modules {', '.join(modules)} were not loaded", "-i", *paths)
+
+
+def remove_module(name: str) -> bool:
+    """Remove a module from the policy; False where it was not loaded. Raises: HostError."""
+    what = f"the SELinux module {name} was not removed"
+    if name not in _run_semodule(what, "-l").split():
+        return False
+    _run_semodule(what, "-r", name)
+    return True
+
+
+def _run_semodule(what: str, *words: str) -> str:
+    """What it prints. Raises: HostError."""
+    program = next((path for path in SEMODULES if os.access(path, os.X_OK)), "")
+    if not program:
+        raise HostError(Problem(what, why="there is no semodule, which compiles them", attempt=_INSTALL))
+    try:
+        status, said = run_piped([program, *words])
+    except OSError as error:
+        raise HostError(Problem(what, why=f"{program} could not be started: {error.strerror}", attempt=_INSTALL)) from error
+    text = said.decode(errors="replace")
+    if status:
+        lines = [line for line in text.splitlines() if line]
+        raise HostError(Problem(what, why=f"semodule says: {lines[0] if lines else f'status {status}'}"))
+    return text

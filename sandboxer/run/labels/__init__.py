@@ -1,0 +1,1 @@
+"""What must be so on the machine before a command can be under a label."""
