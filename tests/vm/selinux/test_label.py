@@ -1,0 +1,303 @@
+"""Boxes in SELinux domains that are made of their own policies, in a kernel that enforces them, for either person.
+
+A module names types and no paths, so all tests share two modules, which are loaded once: that takes the machine long. What the
+modules refuse is always tried without a label too, where the mounts let it pass.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sandboxer.controls.lsm.selinux import SHARED_TYPE, shared_module_path
+from sandboxer.model.op import LabelMounts, SetExecContext, Text
+from tests.launcher.plans import boxed, boxed_end, launch, plan, shell
+from tests.live.boxes import Box
+
+SHELL = ("box/application",)
+PROJECT = "filesystem: {{write: ['{place}'], execute: ['{place}'], read_only: ['{place}/kept'], working_directory: '{place}'}}\n"
+LABEL = "cat /proc/self/attr/current | tr -d '\\0'"
+GENERATE = "selinux: {type: generate}\n"
+OTHER_MODULE = "filesystem: {tmpfs: [{path: /more, execute: true}]}\n"
+"""What no other profile here says, so that its module is another one."""
+_PAIR = re.compile(r"^[^:]+:[^:]+:(\w+):s0:(c\d+,c\d+)$")
+_loaded: set[str] = set()
+
+
+def write_profile(box: Box, name: str, text: str, more: str = "") -> None:
+    """A profile with a shell in it; {place} is the box's workplace."""
+    box.profile(text.format(place=box.place) + more, name=name, policies=SHELL)
+
+
+def load(box: Box, name: str) -> str:
+    """Load the module of a profile as root does it for others, if it is not yet; its name."""
+    done = box.person.run([box.installation.command, "export", "selinux", name], cwd=box.place)
+    assert done.returncode == 0, done.stderr
+    module = done.stdout.split("(type ", 1)[1].split("_t)", 1)[0]
+    if module not in _loaded:
+        path = Path(f"/tmp/{module}.cil")
+        path.write_text(done.stdout)
+        subprocess.run(["semodule", "-i", shared_module_path(), path], check=True, capture_output=True)
+        _loaded.add(module)
+    return module
+
+
+def relabel(path: Path, kind: str = SHARED_TYPE, level: str = "s0") -> None:
+    subprocess.run(["chcon", "-R", f"system_u:object_r:{kind}:{level}", path], check=True)
+
+
+def denials(*marks: str) -> list[str]:
+    """What the kernel recorded with all of these in it."""
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    return [line for line in log.splitlines() if "avc:  denied" in line and all(mark in line for mark in marks)]
+
+
+def domain_and_pair(text: str) -> tuple[str, str]:
+    found = _PAIR.match(text.splitlines()[0])
+    assert found, text
+    return found[1], found[2]
+
+
+@pytest.fixture
+def project(box: Box) -> Box:
+    """A box with a labelled directory of its own to write to, and one in it that is kept."""
+    box.directory("kept")
+    box.write("kept/note", "note\n")
+    write_profile(box, "plain", PROJECT)
+    write_profile(box, "labelled", PROJECT, GENERATE)
+    load(box, "labelled")
+    relabel(box.place)
+    return box
+
+
+@pytest.fixture
+def module(project: Box) -> str:
+    """The name of the module of the profile `labelled`, which is loaded."""
+    return load(project, "labelled")
+
+
+def test_command_is_in_the_domain_with_a_pair_of_its_own_and_does_its_work(project: Box, module: str) -> None:
+    work = (
+        "cat kept/note; echo new > own; cat own | tr n m; cp own /tmp/own; cat /tmp/own; cp /bin/true t; ./t && echo ran; "
+        "ls /usr/bin > /dev/null; sh -c 'echo child'; sleep 0.01 & wait; kill -0 $$"
+    )
+    done = project.run("sh", "-c", f"{LABEL}; echo; {work}", profile="labelled")
+    assert done.returncode == 0, done.stderr
+    assert "denied" not in done.stderr.lower()
+    first, *rest = done.stdout.splitlines()
+    domain, pair = domain_and_pair(first)
+    assert (domain, rest) == (f"{module}_t", ["note", "mew", "new", "ran", "child"])
+    again = domain_and_pair(project.output("sh", "-c", LABEL, profile="labelled"))
+    assert again[0] == domain
+    assert again[1] != pair
+    assert ":unconfined_t:" in project.output("sh", "-c", LABEL, profile="plain")
+
+
+def test_python_does_its_work_in_the_domain(project: Box, module: str) -> None:
+    code = """
+        import ctypes, socket, subprocess, tempfile
+        tempfile.TemporaryFile().write(b'x')
+        one, other = socket.socketpair()
+        one.send(b'x')
+        print(subprocess.run(['echo', 'child'], capture_output=True).stdout.decode().strip(), other.recv(1).decode())
+    """
+    assert project.output(*project.python(code), profile="labelled") == "child x\n"
+
+
+def test_files_of_the_box_have_its_pair_and_those_of_the_project_have_none(project: Box, module: str) -> None:
+    script = f"{LABEL}; echo; echo x > /tmp/f; echo x > made; stat -c %C /tmp/f / /dev/shm made"
+    first, own, root, memory, made = project.output("sh", "-c", script, profile="labelled").splitlines()
+    _, pair = domain_and_pair(first)
+    assert {":".join(label.split(":")[2:]) for label in (own, root, memory)} == {f"{module}_file_t:s0:{pair}"}
+    assert made.split(":")[2:] == [SHARED_TYPE, "s0"]
+
+
+def test_box_cannot_read_the_files_of_a_box_with_another_pair_and_can_with_the_same(project: Box, module: str) -> None:
+    write_profile(project, "first", PROJECT, "selinux: {type: generate, categories: 'c1,c2'}\n")
+    write_profile(project, "second", PROJECT, "selinux: {type: generate, categories: 'c2,c3'}\n")
+    project.write("planted", "text\n")
+    relabel(project.place / "planted", level="s0:c1,c2")
+    read = ("sh", "-c", "cat planted && echo read || echo refused")
+    assert project.output(*read, profile="plain") == "text\nread\n"
+    assert project.output(*read, profile="first") == "text\nread\n"
+    for name in ("second", "labelled"):
+        assert project.output(*read, profile=name) == "refused\n"
+    assert denials("{ read }", "s0:c2,c3", "tcontext=system_u:object_r:sandboxer_file_t:s0:c1,c2")
+    relabel(project.place / "planted")
+    assert project.output(*read, profile="second") == "text\nread\n"
+
+
+def test_label_without_a_reaper_is_refused(project: Box, module: str) -> None:
+    assert "a label needs a reaper as pid 1" in _refusal_of(project, PROJECT, f"process: {{init: false}}\n{GENERATE}")
+
+
+def _refusal_of(box: Box, text: str, more: str) -> str:
+    write_profile(box, "refused", text, more)
+    return box.refusal(profile="refused")
+
+
+@pytest.mark.parametrize("kind", ["user_home_t", "shadow_t", "etc_t"])
+def test_type_that_is_not_granted_is_refused_where_the_mounts_let_it_pass(project: Box, module: str, kind: str) -> None:
+    """etc_t is granted for reading: it is the twin."""
+    project.write("other", "text\n")
+    relabel(project.place / "other", kind)
+    script = "cat other && echo read || echo refused; echo x >> other && echo wrote || echo refused"
+    assert project.output("sh", "-c", script, profile="plain") == "text\nread\nwrote\n"
+    project.write("other", "text\n")
+    expected = "text\nread\nrefused\n" if kind == "etc_t" else "refused\nrefused\n"
+    assert project.output("sh", "-c", script, profile="labelled") == expected
+    assert denials(f"{module}_t", f":{kind}:")
+
+
+def test_domain_of_a_box_without_a_network_refuses_sockets(project: Box, module: str) -> None:
+    network = "network: {mode: loopback}\nseccomp: {allow: ['@network']}\n"
+    code = "import socket; socket.socketpair(); print('unix', flush=True); socket.socket(socket.AF_INET); print('inet')"
+    write_profile(project, "open", PROJECT, network)
+    write_profile(project, "under", PROJECT, f"{network}selinux: {{type: {module}_t, file_type: {module}_file_t}}\n")
+    assert project.output(*project.python(code), profile="open") == "unix\ninet\n"
+    done = project.run(*project.python(code), profile="under")
+    assert (done.returncode, done.stdout) == (1, "unix\n")
+    assert "PermissionError" in done.stderr
+    assert denials(f"{module}_t", "tclass=tcp_socket")
+
+
+def test_directory_without_the_label_is_refused_with_the_command_and_an_overlay_of_it_needs_none(
+    project: Box, module: str
+) -> None:
+    relabel(project.place, "var_t")
+    said = project.refusal(profile="labelled")
+    assert f"{project.place} has the label system_u:object_r:var_t:s0, which it may not write to" in said
+    assert f"try: chcon -R -t {SHARED_TYPE} {project.place}" in said
+    over = "filesystem: {{overlay: [{{path: '{place}', execute: true}}], working_directory: '{place}'}}\n"
+    write_profile(project, "over", over, GENERATE)
+    load(project, "over")
+    script = "cat kept/note; echo x > made && cat made; cp /bin/true t; ./t && echo ran"
+    assert project.output("sh", "-c", script, profile="over").split() == ["note", "x", "ran"]
+    assert not (project.place / "made").exists()
+    relabel(project.place)
+    assert project.output("cat", "kept/note", profile="labelled") == "note\n"
+
+
+def test_module_that_is_not_loaded_is_refused_with_the_command_and_best_effort_runs_and_says_so(project: Box) -> None:
+    write_profile(project, "other", PROJECT, OTHER_MODULE + GENERATE)
+    said = project.refusal(profile="other")
+    assert "the module is not loaded" in said
+    command = "sandboxer policy install other" if project.person.uid == 0 else "sandboxer export selinux other > sandboxer_"
+    assert f"try: {command}" in said
+    write_profile(project, "easy", PROJECT, f"{OTHER_MODULE}selinux: {{type: generate, enforce: best_effort}}\n")
+    done = project.run("sh", "-c", LABEL, profile="easy", options=["--verbose"])
+    assert done.returncode == 0, done.stderr
+    assert ":unconfined_t:" in done.stdout
+    assert "weakened: selinux: the SELinux domain sandboxer_" in done.stderr
+
+
+def test_policy_install_loads_what_a_box_needs_and_a_plan_of_before_is_refused_when_it_is_gone(project: Box) -> None:
+    write_profile(project, "other", PROJECT, OTHER_MODULE + GENERATE)
+    words = [project.installation.command, "policy"]
+    done = project.person.run([*words, "install", "other"], cwd=project.place)
+    if project.person.uid != 0:
+        assert done.returncode == 125
+        assert "try: sandboxer export selinux other > sandboxer_" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert project.output("sh", "-c", LABEL, profile="other").split(":")[2] == f"{done.stdout.split()[-1]}_t"
+    gone = project.person.run([*words, "remove", "other"], cwd=project.place)
+    assert (gone.returncode, gone.stdout) == (0, done.stdout)
+    again = project.run("sh", "-c", "echo ran", profile="other")
+    assert (again.returncode, again.stdout) == (125, "")
+    assert "SELinux's policy does not know the context" in again.stderr
+
+
+def test_domain_that_the_policy_lacks_is_refused(project: Box, module: str) -> None:
+    said = _refusal_of(project, PROJECT, "selinux: {type: nosuch_t, file_type: tmp_t}\n")
+    assert "the policy has no context" in said
+    assert project.output("echo", "ran", profile="labelled") == "ran\n"
+
+
+@pytest.mark.parametrize("person", ["caller"], indirect=True)
+def test_launcher_ends_at_a_context_that_the_kernel_refuses_and_goes_on_with_one_that_it_takes(project: Box) -> None:
+    def run(op: SetExecContext | LabelMounts) -> tuple[str, int, int]:
+        before, inside = boxed()
+        ops = [op, *inside, *boxed_end()] if isinstance(op, LabelMounts) else [*inside, *boxed_end(), op]
+        ended = launch(plan(before, ops, shell("echo ran")))
+        return ended.out, ended.record["fail_op"], ended.record["fail_errno"]
+
+    assert run(SetExecContext(Text("unconfined_u:unconfined_r:nosuch_t:s0"))) == ("", SetExecContext.TAG, errno.EINVAL)
+    assert run(SetExecContext(Text("unconfined_u:unconfined_r:unconfined_t:s0"))) == ("ran\n", 0, 0)
+    out, _, error = run(LabelMounts(Text("system_u:object_r:nosuch_t:s0")))
+    assert (out, error) == ("", errno.EINVAL)
+    assert run(LabelMounts(Text("system_u:object_r:tmp_t:s0"))) == ("ran\n", 0, 0)
+
+
+def test_permissive_kernel_is_told_and_a_required_section_refused(project: Box, module: str, permissive: None) -> None:
+    assert "SELinux is permissive" in project.refusal(profile="labelled")
+    write_profile(project, "easy", PROJECT, "selinux: {type: generate, enforce: best_effort}\n")
+    done = project.run("sh", "-c", LABEL, profile="easy", options=["--verbose"])
+    assert (done.returncode, domain_and_pair(done.stdout)[0]) == (0, f"{module}_t"), done.stderr
+    assert "weakened: selinux: SELinux is permissive" in done.stderr
+
+
+def test_stream_that_is_a_file_is_refused_and_not_lost(project: Box, module: str) -> None:
+    out = project.write("out")
+    with open(out, "w") as file:
+        words = project.words(["sh", "-c", "echo text"], profile="labelled")
+        done = subprocess.run(
+            words, cwd=project.place, env=project.person.environment(), stdin=subprocess.DEVNULL, stdout=file,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert (done.returncode, out.read_text()) == (125, "")
+    assert "a standard stream is a file of the host" in done.stderr
+    done = project.run("cat", profile="labelled", stdin="text\n")
+    assert (done.returncode, done.stdout) == (0, "text\n"), done.stderr
+
+
+def test_box_in_a_domain_can_be_ended_from_outside(project: Box, module: str) -> None:
+    script = "trap 'echo told; exit 3' TERM; sleep 1000 & wait"
+    done = project.run("sh", "-c", script, profile="labelled", options=["--timeout", "1s"])
+    assert done.stdout == "told\n"
+    assert "the wall clock limit" in done.stderr
+
+
+def holds(pair: str) -> bool:
+    """Whether a pair is somebody's."""
+    return f"@sandboxer/categories/{pair}\n" in Path("/proc/net/unix").read_text()
+
+
+def test_pair_is_the_boxs_alone_while_it_runs_and_free_when_sandboxer_is_killed(project: Box, module: str) -> None:
+    script = f"{LABEL}; echo; exec sleep 1000"
+    words = project.words(["sh", "-c", script], profile="labelled")
+    started = subprocess.Popen(
+        words, cwd=project.place, env=project.person.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    with started:
+        assert started.stdout is not None
+        _, pair = domain_and_pair(started.stdout.readline())
+        assert holds(pair)
+        os.killpg(started.pid, signal.SIGKILL)
+        assert started.stdout.read() == ""  # the box is gone, and with it the last one who could write
+    for _ in range(100):
+        if not holds(pair):
+            break
+        time.sleep(0.05)
+    assert not holds(pair)
+
+
+def test_command_with_a_terminal_is_in_the_domain(project: Box, module: str) -> None:
+    words = project.words(["sh", "-c", f"{LABEL}; echo; tty; test -t 1 && echo terminal"], ["-t"], profile="labelled")
+    code = f"import pty, sys; sys.exit(pty.spawn({words!r}) >> 8)"
+    done = subprocess.run(
+        ["python3", "-c", code], cwd=project.place, env=project.person.environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    first, *rest = done.stdout.split()
+    assert domain_and_pair(first)[0] == f"{module}_t"
+    assert rest == ["/dev/pts/0", "terminal"]
