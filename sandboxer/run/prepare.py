@@ -166,8 +166,9 @@ def told_unloaded(request: Request, policy: Policy, host: Host) -> Host:
             why = f"the caller is under AppArmor's {host.apparmor_label}, which does not let it stack another on itself"
             rule = f"change_profile -> &{apparmor.PREFIX + '*' if is_made else name},"
             unloaded[-1] = Unloaded(name, "", f"the rule `{rule}` in that profile, or start it from outside", why)
-    load = install_command(request, is_root=host.uid == 0, module=module_of(plan))
-    unloaded += find_unknown(Wanted(plan, selinux.settings(policy).type == selinux.GENERATE, load), host)
+    is_made = selinux.settings(policy).type == selinux.GENERATE
+    load = install_command(request, is_root=host.uid == 0, module=module_of(plan)) if is_made else "sudo semodule -i FILE"
+    unloaded += find_unknown(Wanted(plan, is_made, load), host)
     return replace(host, unloaded=tuple(unloaded))
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sandboxer.kernel.child import run_child
+from sandboxer.kernel.child import run_child, run_piped
 
 
 def run(code: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
@@ -63,3 +63,15 @@ def test_descriptors_are_closed_afterwards() -> None:
     with pytest.raises(FileNotFoundError):
         run_child(["/nonexistent/program"], b"")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_piped_child_has_nothing_to_read_and_one_output_however_long() -> None:
+    status, said = run_piped(["/bin/sh", "-c", "cat; echo one; echo two >&2; head -c 200000 /dev/zero; exit 3"])
+    assert (status, said[:8], len(said)) == (3, b"one\ntwo\n", 200008)
+
+
+def test_piped_program_that_is_missing_is_an_error_and_leaves_nothing_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(FileNotFoundError):
+        run_piped(["/nowhere/program"])
+    assert os.listdir("/proc/self/fd") == before

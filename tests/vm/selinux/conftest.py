@@ -17,8 +17,10 @@ ENFORCE = Path("/sys/fs/selinux/enforce")
 
 @pytest.fixture(scope="session", autouse=True)
 def enforcing() -> Iterator[None]:
-    """The machine boots permissive, so that it can be prepared. Its devices get the labels that udev would give them."""
+    """The machine boots permissive, so that it can be prepared: devices get the labels that udev would give them, and what may
+    only be loaded from a disk without labels is loaded."""
     subprocess.run(["restorecon", "-R", "/dev"], check=True)
+    subprocess.run(["modprobe", "overlay"], check=True)
     ENFORCE.write_text("1")
     yield
     ENFORCE.write_text("0")

@@ -20,13 +20,14 @@ from sandboxer.controls.lsm.selinux import SHARED_TYPE, shared_module_path
 from sandboxer.model.op import LabelMounts, SetExecContext, Text
 from tests.launcher.plans import boxed, boxed_end, launch, plan, shell
 from tests.live.boxes import Box
+from tests.live.users import Installation, Person
 
 SHELL = ("box/application",)
 PROJECT = "filesystem: {{write: ['{place}'], execute: ['{place}'], read_only: ['{place}/kept'], working_directory: '{place}'}}\n"
 LABEL = "cat /proc/self/attr/current | tr -d '\\0'"
 GENERATE = "selinux: {type: generate}\n"
-OTHER_MODULE = "filesystem: {tmpfs: [{path: /more, execute: true}]}\n"
-"""What no other profile here says, so that its module is another one."""
+OTHER = PROJECT.replace("filesystem: {{", "filesystem: {{tmpfs: [{{path: /more, execute: true}}], ")
+"""It says what no other profile here does, so its module is another one."""
 _PAIR = re.compile(r"^[^:]+:[^:]+:(\w+):s0:(c\d+,c\d+)$")
 _loaded: set[str] = set()
 
@@ -65,9 +66,11 @@ def domain_and_pair(text: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-@pytest.fixture
-def project(box: Box) -> Box:
-    """A box with a labelled directory of its own to write to, and one in it that is kept."""
+@pytest.fixture(scope="module", params=["ordinary", "caller"])
+def project(request: pytest.FixtureRequest, installation: Installation) -> Box:
+    """A box with a labelled directory to write to, and one in it that is kept. One for each person: plans are made once."""
+    person: Person = request.getfixturevalue(request.param)
+    box = Box(person, installation, person.directory("labelled"))
     box.directory("kept")
     box.write("kept/note", "note\n")
     write_profile(box, "plain", PROJECT)
@@ -77,10 +80,15 @@ def project(box: Box) -> Box:
     return box
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def module(project: Box) -> str:
     """The name of the module of the profile `labelled`, which is loaded."""
     return load(project, "labelled")
+
+
+ONCE = pytest.mark.parametrize("project", ["caller"], indirect=True)
+"""Of what is the same for everybody."""
+AS_ORDINARY = pytest.mark.parametrize("project", ["ordinary"], indirect=True)
 
 
 def test_command_is_in_the_domain_with_a_pair_of_its_own_and_does_its_work(project: Box, module: str) -> None:
@@ -100,6 +108,7 @@ def test_command_is_in_the_domain_with_a_pair_of_its_own_and_does_its_work(proje
     assert ":unconfined_t:" in project.output("sh", "-c", LABEL, profile="plain")
 
 
+@AS_ORDINARY
 def test_python_does_its_work_in_the_domain(project: Box, module: str) -> None:
     code = """
         import ctypes, socket, subprocess, tempfile
@@ -134,6 +143,7 @@ def test_box_cannot_read_the_files_of_a_box_with_another_pair_and_can_with_the_s
     assert project.output(*read, profile="second") == "text\nread\n"
 
 
+@AS_ORDINARY
 def test_label_without_a_reaper_is_refused(project: Box, module: str) -> None:
     assert "a label needs a reaper as pid 1" in _refusal_of(project, PROJECT, f"process: {{init: false}}\n{GENERATE}")
 
@@ -143,19 +153,23 @@ def _refusal_of(box: Box, text: str, more: str) -> str:
     return box.refusal(profile="refused")
 
 
-@pytest.mark.parametrize("kind", ["user_home_t", "shadow_t", "etc_t"])
-def test_type_that_is_not_granted_is_refused_where_the_mounts_let_it_pass(project: Box, module: str, kind: str) -> None:
-    """etc_t is granted for reading: it is the twin."""
-    project.write("other", "text\n")
-    relabel(project.place / "other", kind)
-    script = "cat other && echo read || echo refused; echo x >> other && echo wrote || echo refused"
-    assert project.output("sh", "-c", script, profile="plain") == "text\nread\nwrote\n"
-    project.write("other", "text\n")
-    expected = "text\nread\nrefused\n" if kind == "etc_t" else "refused\nrefused\n"
-    assert project.output("sh", "-c", script, profile="labelled") == expected
-    assert denials(f"{module}_t", f":{kind}:")
+def test_type_that_is_not_granted_is_refused_where_the_mounts_let_it_pass(project: Box, module: str) -> None:
+    """etc_t is granted for reading: it is the twin of the others, and refused for writing."""
+    kinds = ("user_home_t", "shadow_t", "etc_t", SHARED_TYPE)
+    for kind in kinds:
+        project.write(kind, "text\n")
+        relabel(project.place / kind, kind)
+    tries = "cat $kind > /dev/null && echo $kind read; echo x >> $kind && echo $kind wrote"
+    script = f"for kind in {' '.join(kinds)}; do {tries}; done 2> /dev/null; true"
+    every = [f"{kind} {what}" for kind in kinds for what in ("read", "wrote")]
+    assert project.output("sh", "-c", script, profile="plain").splitlines() == every
+    found = project.output("sh", "-c", script, profile="labelled").splitlines()
+    assert found == ["etc_t read", f"{SHARED_TYPE} read", f"{SHARED_TYPE} wrote"]
+    for kind in kinds[:3]:
+        assert denials(f"{module}_t", f":{kind}:")
 
 
+@AS_ORDINARY
 def test_domain_of_a_box_without_a_network_refuses_sockets(project: Box, module: str) -> None:
     network = "network: {mode: loopback}\nseccomp: {allow: ['@network']}\n"
     code = "import socket; socket.socketpair(); print('unix', flush=True); socket.socket(socket.AF_INET); print('inet')"
@@ -171,27 +185,30 @@ def test_domain_of_a_box_without_a_network_refuses_sockets(project: Box, module:
 def test_directory_without_the_label_is_refused_with_the_command_and_an_overlay_of_it_needs_none(
     project: Box, module: str
 ) -> None:
-    relabel(project.place, "var_t")
-    said = project.refusal(profile="labelled")
-    assert f"{project.place} has the label system_u:object_r:var_t:s0, which it may not write to" in said
-    assert f"try: chcon -R -t {SHARED_TYPE} {project.place}" in said
-    over = "filesystem: {{overlay: [{{path: '{place}', execute: true}}], working_directory: '{place}'}}\n"
-    write_profile(project, "over", over, GENERATE)
-    load(project, "over")
-    script = "cat kept/note; echo x > made && cat made; cp /bin/true t; ./t && echo ran"
-    assert project.output("sh", "-c", script, profile="over").split() == ["note", "x", "ran"]
-    assert not (project.place / "made").exists()
-    relabel(project.place)
-    assert project.output("cat", "kept/note", profile="labelled") == "note\n"
+    box = Box(project.person, project.installation, project.person.directory("unlabelled"))
+    box.write("note", "note\n")
+    write_profile(box, "labelled", PROJECT.replace(", read_only: ['{place}/kept']", ""), GENERATE)
+    relabel(box.place, "var_t")
+    said = box.refusal(profile="labelled")
+    assert f"{box.place} has the label system_u:object_r:var_t:s0, which it may not write to" in said
+    assert f"try: chcon -R -t {SHARED_TYPE} {box.place}" in said
+    over = "filesystem: {{overlay: ['{place}'], execute: ['{place}'], working_directory: '{place}'}}\n"
+    write_profile(box, "over", over, GENERATE)
+    load(box, "over")
+    script = "cat note; echo x > made && cat made; cp /bin/true t; ./t && echo ran"
+    assert box.output("sh", "-c", script, profile="over").split() == ["note", "x", "ran"]
+    assert not (box.place / "made").exists()
+    relabel(box.place)
+    assert box.output("cat", "note", profile="labelled") == "note\n"
 
 
 def test_module_that_is_not_loaded_is_refused_with_the_command_and_best_effort_runs_and_says_so(project: Box) -> None:
-    write_profile(project, "other", PROJECT, OTHER_MODULE + GENERATE)
+    write_profile(project, "other", OTHER, GENERATE)
     said = project.refusal(profile="other")
     assert "the module is not loaded" in said
     command = "sandboxer policy install other" if project.person.uid == 0 else "sandboxer export selinux other > sandboxer_"
     assert f"try: {command}" in said
-    write_profile(project, "easy", PROJECT, f"{OTHER_MODULE}selinux: {{type: generate, enforce: best_effort}}\n")
+    write_profile(project, "easy", OTHER, "selinux: {type: generate, enforce: best_effort}\n")
     done = project.run("sh", "-c", LABEL, profile="easy", options=["--verbose"])
     assert done.returncode == 0, done.stderr
     assert ":unconfined_t:" in done.stdout
@@ -199,7 +216,7 @@ def test_module_that_is_not_loaded_is_refused_with_the_command_and_best_effort_r
 
 
 def test_policy_install_loads_what_a_box_needs_and_a_plan_of_before_is_refused_when_it_is_gone(project: Box) -> None:
-    write_profile(project, "other", PROJECT, OTHER_MODULE + GENERATE)
+    write_profile(project, "other", OTHER, GENERATE)
     words = [project.installation.command, "policy"]
     done = project.person.run([*words, "install", "other"], cwd=project.place)
     if project.person.uid != 0:
@@ -215,13 +232,25 @@ def test_policy_install_loads_what_a_box_needs_and_a_plan_of_before_is_refused_w
     assert "SELinux's policy does not know the context" in again.stderr
 
 
+@AS_ORDINARY
+def test_plan_in_a_file_cannot_have_categories_of_its_own_and_can_have_two_by_name(project: Box, module: str) -> None:
+    words = [project.installation.command, "compile", "-o", "plan", "--profile"]
+    done = project.person.run([*words, "labelled", "--", "sh", "-c", LABEL], cwd=project.place)
+    assert done.returncode == 125
+    assert "a plan in a file cannot have categories of its own" in done.stderr
+    write_profile(project, "first", PROJECT, "selinux: {type: generate, categories: 'c1,c2'}\n")
+    done = project.person.run([*words, "first", "--", "sh", "-c", LABEL], cwd=project.place)
+    assert done.returncode == 0, done.stderr
+
+
+@ONCE
 def test_domain_that_the_policy_lacks_is_refused(project: Box, module: str) -> None:
     said = _refusal_of(project, PROJECT, "selinux: {type: nosuch_t, file_type: tmp_t}\n")
     assert "the policy has no context" in said
     assert project.output("echo", "ran", profile="labelled") == "ran\n"
 
 
-@pytest.mark.parametrize("person", ["caller"], indirect=True)
+@ONCE
 def test_launcher_ends_at_a_context_that_the_kernel_refuses_and_goes_on_with_one_that_it_takes(project: Box) -> None:
     def run(op: SetExecContext | LabelMounts) -> tuple[str, int, int]:
         before, inside = boxed()
@@ -236,6 +265,7 @@ def test_launcher_ends_at_a_context_that_the_kernel_refuses_and_goes_on_with_one
     assert run(LabelMounts(Text("system_u:object_r:tmp_t:s0"))) == ("ran\n", 0, 0)
 
 
+@AS_ORDINARY
 def test_permissive_kernel_is_told_and_a_required_section_refused(project: Box, module: str, permissive: None) -> None:
     assert "SELinux is permissive" in project.refusal(profile="labelled")
     write_profile(project, "easy", PROJECT, "selinux: {type: generate, enforce: best_effort}\n")
@@ -244,6 +274,7 @@ def test_permissive_kernel_is_told_and_a_required_section_refused(project: Box, 
     assert "weakened: selinux: SELinux is permissive" in done.stderr
 
 
+@AS_ORDINARY
 def test_stream_that_is_a_file_is_refused_and_not_lost(project: Box, module: str) -> None:
     out = project.write("out")
     with open(out, "w") as file:
@@ -258,6 +289,7 @@ def test_stream_that_is_a_file_is_refused_and_not_lost(project: Box, module: str
     assert (done.returncode, done.stdout) == (0, "text\n"), done.stderr
 
 
+@AS_ORDINARY
 def test_box_in_a_domain_can_be_ended_from_outside(project: Box, module: str) -> None:
     script = "trap 'echo told; exit 3' TERM; sleep 1000 & wait"
     done = project.run("sh", "-c", script, profile="labelled", options=["--timeout", "1s"])
@@ -274,8 +306,8 @@ def test_pair_is_the_boxs_alone_while_it_runs_and_free_when_sandboxer_is_killed(
     script = f"{LABEL}; echo; exec sleep 1000"
     words = project.words(["sh", "-c", script], profile="labelled")
     started = subprocess.Popen(
-        words, cwd=project.place, env=project.person.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
+        words, cwd=project.place, env=project.person.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     with started:
         assert started.stdout is not None
