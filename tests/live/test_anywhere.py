@@ -5,6 +5,7 @@ It works, or one message says what stands in the way, why, and what mends it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -103,6 +104,14 @@ def test_groups_that_cannot_be_made_weaken_and_are_told(box: Box, script: str) -
 def test_proc_that_is_not_there_is_named(box: Box) -> None:
     box = replace(box, ahead=in_own_mounts("mount -t tmpfs none /proc"))
     refused(box, "there is no /proc here", "mount -t proc proc /proc")
+
+
+@needs("root", "userns")
+@pytest.mark.parametrize("person", ["caller"], indirect=True)
+@pytest.mark.parametrize("answer", [errno.EPERM, errno.EACCES])
+def test_pipe_that_root_may_not_give_away_is_written_all_the_same(box: Box, answer: int) -> None:
+    """A root without CAP_CHOWN; a security module, where the pipe is of another domain."""
+    works(replace(box, ahead=hiding(box.installation, ["fchown"], answer=answer)))
 
 
 @needs("root", "userns")
