@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = "sandboxer/launcher/bin/sandboxer-launch"
 PROBE = "sandboxer/launcher/bin/sandboxer-probe"
 IMAGE = "sandboxer/launcher/bin/sandboxer-image.so"
+MODULE = "sandboxer/controls/lsm/selinux/sandboxer.cil"
 TREE = ("sandboxer", "profiles", "policies", "scripts", "hatch_build.py", "pyproject.toml", ".gitignore", "README.md", "LICENSE")
 PAGES = ("ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
 
@@ -62,6 +63,10 @@ def test_wheel_has_all_that_is_built(wheel: Path) -> None:
     assert {LAUNCHER, PROBE, IMAGE} <= names_in(wheel)
 
 
+def test_wheel_holds_the_module_that_root_loads_beside_others(wheel: Path) -> None:
+    assert MODULE in names_in(wheel)
+
+
 def test_wheel_launcher_is_an_executable_program(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         info = archive.getinfo(LAUNCHER)
@@ -85,7 +90,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
         if name.startswith("sandboxer/_data/"):
             return name.endswith(".yaml")
         if name.startswith("sandboxer/"):
-            return name.endswith((".py", "py.typed")) or name in (LAUNCHER, PROBE, IMAGE)
+            return name.endswith((".py", "py.typed")) or name in (LAUNCHER, PROBE, IMAGE, MODULE)
         return ".dist-info/" in name or name.endswith(".data/scripts/sandboxer")
 
     assert [name for name in names_in(wheel) if not belongs(name)] == []
