@@ -33,7 +33,7 @@ from benchmarks.callers import (
     project,
 )
 from benchmarks.timing import Series
-from sandboxer import Pool, sandboxed
+from sandboxer import Pool, Stocking, sandboxed
 
 THREADS = (2, 4)
 
@@ -119,14 +119,15 @@ def measure_streams(calls: int) -> dict[str, dict[int, float]]:
 
 
 def measure_array(megabytes: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds for an array there, and there and back: ours, and ProcessPoolExecutor's."""
+    """Milliseconds for an array there, and there and back: ours, and ProcessPoolExecutor's. Both have numpy loaded already."""
     import concurrent.futures
 
     import numpy
 
     array = numpy.arange(megabytes * 1_000_000 // 8)
     times: dict[tuple[str, str], list[float]] = {}
-    with concurrent.futures.ProcessPoolExecutor(1) as executor, Pool("python") as pool:
+    stocking = Stocking(preload=("numpy",))
+    with concurrent.futures.ProcessPoolExecutor(1) as executor, Pool("python", stocking=stocking) as pool:
         callers = {FRESH: sandboxed(pool=pool), WARM: lambda task: lambda given: executor.submit(task, given).result()}
         ways = {(name, way): made(task) for name, made in callers.items() for way, task in ARRAYS.items()}
         for number in range(rounds + 1):

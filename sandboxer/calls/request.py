@@ -18,6 +18,7 @@ from sandboxer.calls.bundle import bundle
 from sandboxer.calls.wire.block import CALL, READY, pack_block
 from sandboxer.calls.wire.caps import SerializationError
 from sandboxer.calls.wire.frame import LARGE_BYTES, MAX_PASSED
+from sandboxer.kernel.buffers.giving import close_sealed
 from sandboxer.kernel.buffers.sealed import make_sealed
 
 VALUE_MODULE = ("cloudpickle.cloudpickle", "")
@@ -52,8 +53,8 @@ class Packed:
 
     def close(self) -> None:
         """Let go of the buffers."""
-        _close_all(self.descriptors)
-        self.descriptors = ()
+        descriptors, self.descriptors = self.descriptors, ()
+        close_sealed(descriptors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def pack_call(
     try:
         call["arguments"] = pickle.dumps((arguments, keywords), protocol=5, buffer_callback=keep)
     except Exception as error:
-        _close_all(descriptors)
+        close_sealed(descriptors)
         raise SerializationError(f"the arguments cannot cross: {error}") from error
     data = pack_block(CALL, pickle.dumps(call), len(descriptors))
     by_value = bool(call["by_value"])
@@ -114,11 +115,6 @@ def _keep_inline(descriptors: list[int], buffer: pickle.PickleBuffer) -> bool:
     except (BufferError, OSError):  # in pieces; or there is no memory or no number left for it
         return True
     return False
-
-
-def _close_all(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 def refer(function: Callable[..., Any] | Pickled) -> dict[str, Any]:
