@@ -167,7 +167,7 @@ def sandboxed(
     function: Callable[P, R] | None = None,
     /,
     *,
-    profile: str | os.PathLike[str] = "python",
+    profile: str | os.PathLike[str] | None = None,
     preload: Iterable[str] = (),
     fresh: Fresh = "image",
     reuse: Reuse = "never",
@@ -191,9 +191,11 @@ def sandboxed(
     of the caller's that it may call, as `sandboxer.host.<name>`.
     A function goes by its module and name, or by value where it has none.
     """
+    stocking = Stocking(preload=tuple(preload), fresh=fresh, reuse=reuse, max_output_bytes=max_output_bytes)
     if pool is None:
-        stocking = Stocking(preload=tuple(preload), fresh=fresh, reuse=reuse, max_output_bytes=max_output_bytes)
-        pool = shared_pool(profile, stocking, options)  # type: ignore[arg-type]
+        pool = shared_pool("python" if profile is None else profile, stocking, options)  # type: ignore[arg-type]
+    elif profile is not None or stocking != Stocking() or options:
+        raise TypeError("the pool says which profile, stocking and options its boxes have")
 
     functions = read_functions(host or {})
 

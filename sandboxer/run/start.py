@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TypedDict
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.seal import SealError
+from sandboxer.controls.parse import did_you_mean
 from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.explain import explain
 from sandboxer.kernel.listener.notices import make_watch
@@ -46,6 +47,14 @@ class Options(TypedDict, total=False):
     cache: bool
 
 
+def check_options(options: Mapping[str, object], known: Collection[str] = Options.__annotations__.keys()) -> None:
+    """A limit that is misspelt must not be one that does not hold. Raises: TypeError, as a function does that has no `**`."""
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise TypeError(f"unexpected keyword argument {name!r}" + (f": {hint}" if hint else ""))
+
+
 def make_request(
     profile: str | os.PathLike[str],
     options: Options,
@@ -54,7 +63,8 @@ def make_request(
     scratch_bytes: int = 0,
     kept: Kept | None = None,
 ) -> Request:
-    """The request that these options are."""
+    """The request that these options are. Raises: TypeError for one that is none."""
+    check_options(options)
     pairs: list[tuple[str, str]] = []
     pairs += (("--read", os.fspath(path)) for path in options.get("read", ()))
     pairs += (("--write", os.fspath(path)) for path in options.get("write", ()))

@@ -22,7 +22,7 @@ from sandboxer.run.request import Request
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.scratch.kept import Kept
 from sandboxer.run.scratch.names import Globs, parse_name
-from sandboxer.run.start import Job, Options, begin, make_request
+from sandboxer.run.start import Job, Options, begin, check_options, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 from sandboxer.sessions.changes import Change, find_changes
 from sandboxer.sessions.commit import Committed, commit
@@ -67,6 +67,7 @@ class Box:
     """
 
     def __init__(self, profile: Word = "default", *, workdir: Word | None = None, **options: Unpack[SessionOptions]) -> None:
+        check_options(options, SessionOptions.__annotations__.keys())
         self._profile = os.fspath(profile)
         self._shown = os.path.realpath(workdir) if workdir is not None else ""
         self._options = options

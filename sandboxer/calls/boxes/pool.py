@@ -20,7 +20,7 @@ from typing import Self, Unpack
 
 from sandboxer.calls.boxes.image import ImageRefused, make_image
 from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, drop_all, kill_all
-from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking
+from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking, check_pool_options
 from sandboxer.calls.boxes.worker import Ground, Worker, find_ground
 from sandboxer.calls.call import Heard, Says, Wire
 from sandboxer.calls.request import Packed, pack_ready
@@ -45,7 +45,8 @@ class Pool:
     def __init__(
         self, profile: str | os.PathLike[str] = "python", *, stocking: Stocking | None = None, **options: Unpack[Options]
     ) -> None:
-        """Nothing is started yet. profile, options: as for `run`."""
+        """Nothing is started yet. profile, options: as for `run`. Raises: TypeError for what is no option."""
+        check_pool_options(options)
         self._request: Callable[[], Request] = functools.partial(make_request, profile, options)
         self.stocking = stocking or Stocking()
         processors = len(os.sched_getaffinity(0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from sandboxer.errors import SandboxerError
+from sandboxer.run.start import check_options
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 Fresh = Literal["image", "exec"]
@@ -68,3 +70,11 @@ class Stocking:
             raise ValueError(f"reuse is {self.reuse!r}, and may be 'never' or 'same-key'")
         if (self.size is not None and self.size < 1) or self.max_queue < 0 or self.max_uses < 1 or (self.spares or 0) < 0:
             raise ValueError("size and max_uses are at least 1, max_queue and spares at least 0")
+
+
+def check_pool_options(options: Mapping[str, object]) -> None:
+    """Raises: TypeError for what is no option of a profile, as `check_options`."""
+    for name in options:
+        if name in Stocking.__dataclass_fields__:
+            raise TypeError(f"{name} is said of the stocking: stocking=Stocking({name}=...)")
+    check_options(options)

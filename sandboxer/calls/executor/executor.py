@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from sandboxer.calls.boxes.pool import Pool
-from sandboxer.calls.boxes.stocking import Stocking
+from sandboxer.calls.boxes.stocking import Stocking, check_pool_options
 from sandboxer.calls.call import Call, Terms
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.line import Line
@@ -17,7 +17,6 @@ from sandboxer.calls.executor.naming import find_task
 from sandboxer.calls.executor.pending import ExecutorFuture
 from sandboxer.calls.talk.host import HostFunction, read_functions
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.run.start import Options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,6 +104,4 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for name in ("initializer", "initargs"):
         if name in options:
             raise TypeError(f"there is no {name}: each box is a new one; Stocking(preload=...) names modules to have loaded")
-    unknown = next((name for name in options if name not in Options.__annotations__), None)
-    if unknown:
-        raise TypeError(f"SandboxExecutor() got an unexpected keyword argument {unknown!r}")
+    check_pool_options(options)
