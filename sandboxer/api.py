@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Unpack
 
@@ -23,11 +22,12 @@ from sandboxer.run.live.feed import LEAST_TICK_MS, Feed
 from sandboxer.run.live.running import Running
 from sandboxer.run.live.stream import Stream
 from sandboxer.run.prepare import resolve_request
+from sandboxer.run.said.options import Options, Word, read_words
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.scratch.fill import Source, parse_files
 from sandboxer.run.scratch.names import Globs
 from sandboxer.run.scratch.scratch import Wanted
-from sandboxer.run.start import Job, Options, begin, make_request
+from sandboxer.run.start import Job, begin, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 from sandboxer.units import parse_duration_ms
 
@@ -47,8 +47,6 @@ __all__ = [
     "run",
     "stream",
 ]
-
-Word = str | os.PathLike[str]
 
 
 def run(
@@ -125,9 +123,7 @@ def make_job(
     max_collect_bytes: int,
 ) -> Job:
     """What a caller said, understood. Raises: ValueError; OSError for a file to copy that is not there."""
-    words = tuple(os.fspath(word) for word in argv)
-    if not words:
-        raise ValueError("there is no command")
+    words = read_words(argv)
     if max_output_bytes is not None and max_output_bytes < 0:
         raise ValueError("max_output_bytes is negative")
     if max_collect_bytes < 0:

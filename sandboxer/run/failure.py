@@ -14,7 +14,7 @@ from sandboxer.launcher.record import Outcome
 from sandboxer.run.about import About
 
 COMMAND_LIST = 4
-_ENOEXEC = 8
+_E2BIG, _ENOEXEC = 7, 8
 _BUG = "report this with the profile; it is a bug of sandboxer"
 
 
@@ -74,6 +74,9 @@ def _explain_not_executable(command: str, errno: int) -> Problem:
             "it is neither a program of this machine nor a script with `#!`",
             f"start it with its interpreter: sh {command}",
         )
+    elif errno == _E2BIG:
+        why = "its words and its environment are too long: one of them may have 128 KiB, all of them a quarter of `limits.stack`"
+        attempt = "pass less, or by a file or standard input"
     else:
         why = "it lacks the x bit, or it lies where the profile lets nothing be executed (read and write grants are noexec)"
         attempt = "grant its directory under `execute:`, or start it with its interpreter"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TypedDict
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.seal import SealError
-from sandboxer.controls.parse import did_you_mean
 from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.explain import explain
 from sandboxer.kernel.listener.notices import make_watch
@@ -20,39 +18,12 @@ from sandboxer.model.result import Result
 from sandboxer.run.live.running import Companion, Running, finish
 from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
+from sandboxer.run.said.options import Options, read_options
 from sandboxer.run.scratch.kept import Kept
 from sandboxer.run.scratch.scratch import Scratch, Wanted
 from sandboxer.run.streams import MAX_OUTPUT_BYTES, Sink, Streams, open_streams
 from sandboxer.run.warm import find_entry, launch_entry, open_cache
 from sandboxer.run.watch import Watch
-
-
-class Options(TypedDict, total=False):
-    """What may be said beside the profile; the same as the options of `sandboxer exec`.
-
-    env: NAME -> value, or None to pass the caller's own. timeout: `10s`, or seconds. memory: `128M`, or bytes; less
-    than the profile allows. workdir: a directory of the box.
-    params: parameters of the profile. cache: False compiles the profile anew and keeps nothing.
-    """
-
-    read: Iterable[str | os.PathLike[str]]
-    write: Iterable[str | os.PathLike[str]]
-    env: Mapping[str, str | None]
-    timeout: str | float
-    memory: str | int
-    network: str
-    params: Mapping[str, object]
-    workdir: str
-    fds: Iterable[int]
-    cache: bool
-
-
-def check_options(options: Mapping[str, object], known: Collection[str] = Options.__annotations__.keys()) -> None:
-    """A limit that is misspelt must not be one that does not hold. Raises: TypeError, as a function does that has no `**`."""
-    for name in options:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise TypeError(f"unexpected keyword argument {name!r}" + (f": {hint}" if hint else ""))
 
 
 def make_request(
@@ -63,40 +34,15 @@ def make_request(
     scratch_bytes: int = 0,
     kept: Kept | None = None,
 ) -> Request:
-    """The request that these options are. Raises: TypeError for one that is none."""
-    check_options(options)
-    pairs: list[tuple[str, str]] = []
-    pairs += (("--read", os.fspath(path)) for path in options.get("read", ()))
-    pairs += (("--write", os.fspath(path)) for path in options.get("write", ()))
-    pairs += (("--env", name if value is None else f"{name}={value}") for name, value in options.get("env", {}).items())
-    if "timeout" in options:
-        pairs.append(("--timeout", _duration_text(options["timeout"])))
-    if "memory" in options:
-        pairs.append(("--memory", _size_text(options["memory"])))
-    if "network" in options:
-        pairs.append(("--network", options["network"]))
-    pairs += (("--set", f"{name}={_param_text(value)}") for name, value in options.get("params", {}).items())
-    pairs += (("--fd", str(number)) for number in options.get("fds", ()))
+    """The request that these options are. Raises: TypeError, ValueError for what is none."""
     return Request(
         os.fspath(profile),
-        options=pairs,
-        directory=options.get("workdir", ""),
+        options=read_options(options),
+        directory=os.fspath(options.get("workdir") or ""),
         is_watched=is_watched,
         scratch_bytes=scratch_bytes,
         kept=kept,
     )
-
-
-def _duration_text(timeout: str | float) -> str:
-    return timeout if isinstance(timeout, str) else f"{round(timeout * 1000)}ms"
-
-
-def _size_text(memory: str | int) -> str:
-    return memory if isinstance(memory, str) else f"{memory}B"
-
-
-def _param_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from sandboxer.run.live.feed import Feed
 from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import compile_request
 from sandboxer.run.request import Request
+from sandboxer.run.said.options import Options, Word, read_words, settle_options
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.scratch.kept import Kept
 from sandboxer.run.scratch.names import Globs, parse_name
-from sandboxer.run.start import Job, Options, begin, check_options, make_request
+from sandboxer.run.start import Job, begin, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 from sandboxer.sessions.changes import Change, find_changes
 from sandboxer.sessions.commit import Committed, commit
@@ -32,19 +33,17 @@ from sandboxer.sessions.python import Python
 from sandboxer.sessions.state import State, make_state
 from sandboxer.sessions.view import Overlaid, Plain, View
 
-Word = str | os.PathLike[str]
-
 
 class SessionOptions(TypedDict, total=False):
     """What may be said beside the profile, for all commands of a session; as in `Options`. timeout: of each command."""
 
-    read: Iterable[Word]
-    write: Iterable[Word]
-    env: Mapping[str, str | None]
-    timeout: str | float
-    memory: str | int
-    network: str
-    params: Mapping[str, object]
+    read: Iterable[Word] | None
+    write: Iterable[Word] | None
+    env: Mapping[str, str | None] | None
+    timeout: str | float | None
+    memory: str | int | None
+    network: str | None
+    params: Mapping[str, object] | None
 
 
 class Living(Protocol):
@@ -67,14 +66,13 @@ class Box:
     """
 
     def __init__(self, profile: Word = "default", *, workdir: Word | None = None, **options: Unpack[SessionOptions]) -> None:
-        check_options(options, SessionOptions.__annotations__.keys())
         self._profile = os.fspath(profile)
         self._shown = os.path.realpath(workdir) if workdir is not None else ""
-        self._options = options
+        self._options = cast(SessionOptions, settle_options(options, SessionOptions.__annotations__.keys()))
         self._state: State | None = None
         self._prefix = ORDINARY
-        self._network = options.get("network", NETWORK_SCALE[-1])
-        self._is_network_said = "network" in options
+        self._network = options.get("network") or NETWORK_SCALE[-1]
+        self._is_network_said = bool(options.get("network"))
         self._entries: dict[tuple[str, ...], Entry] = {}
         self._living: set[Living] = set()
         self._lock = threading.RLock()
@@ -145,7 +143,7 @@ class Box:
     ) -> tuple[Feed, int]:
         """Start a command; its events, and our end of its standard input."""
         feed = Feed()
-        start = partial(self._job, _words(argv), timeout, env, is_fed=True, max_output_bytes=0)
+        start = partial(self._job, read_words(argv), timeout, env, is_fed=True, max_output_bytes=0)
         running = self._begin(start, feed)
         feed.begin(running)
         return feed, running.input_fd
@@ -160,7 +158,7 @@ class Box:
         max_output_bytes: int,
     ) -> Running:
         """Start a command; its end is the caller's to wait for."""
-        words = _words(argv)
+        words = read_words(argv)
         return self._begin(partial(self._job, words, timeout, env, stdin=stdin, max_output_bytes=max_output_bytes))
 
     def _job(
@@ -207,11 +205,11 @@ class Box:
         if timeout is not None:
             options["timeout"] = timeout
         if env:
-            options["env"] = {**options.get("env", {}), **env}
+            options["env"] = {**(options.get("env") or {}), **env}
         if self._is_network_said:
             options["network"] = self._network
         if self._shown:
-            options["read"] = (*options.get("read", ()), self._shown)
+            options["read"] = (*(options.get("read") or ()), self._shown)
         return make_request(self._profile, options, kept=self._kept())
 
     def entry(self, request: Request) -> Entry:
@@ -329,13 +327,6 @@ class Box:
         if self._state is None:
             raise RuntimeError("the box is not open: use it in a `with`")
         return self._state
-
-
-def _words(argv: Sequence[Word]) -> tuple[str, ...]:
-    words = tuple(os.fspath(word) for word in argv)
-    if not words:
-        raise ValueError("there is no command")
-    return words
 
 
 def _select(changes: Iterable[Change], texts: Iterable[str] | None) -> Iterable[Change]:

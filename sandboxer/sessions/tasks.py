@@ -12,9 +12,10 @@ from sandboxer.model.result import Result
 from sandboxer.run.live.feed import Feed
 from sandboxer.run.live.loops import find_loop
 from sandboxer.run.live.tasks import AsyncStream, run_to_end
+from sandboxer.run.said.options import Word
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
-from sandboxer.sessions.box import Box, SessionOptions, Word
+from sandboxer.sessions.box import Box, SessionOptions
 from sandboxer.sessions.changes import Change
 from sandboxer.sessions.commit import Committed
 from sandboxer.sessions.python import Python

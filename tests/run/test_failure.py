@@ -62,6 +62,12 @@ def test_program_of_another_kind_tells_what_to_do() -> None:
     assert "interpreter" in problem.attempt
 
 
+def test_command_that_is_too_long_tells_what_to_do() -> None:
+    problem = failure(Outcome.NOT_EXECUTABLE, fail_errno=errno.E2BIG)
+    assert "128 KiB" in problem.why
+    assert "pass less" in problem.attempt
+
+
 def test_command_that_ran_has_no_failure() -> None:
     assert explain_failure(make_record(), make_about(), ("/bin/x",)) is None
     assert explain_failure(make_record(Outcome.SIGNALLED, signal=9), make_about(), ("/bin/x",)) is None

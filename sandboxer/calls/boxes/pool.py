@@ -20,7 +20,7 @@ from typing import Self, Unpack
 
 from sandboxer.calls.boxes.image import ImageRefused, make_image
 from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, drop_all, kill_all
-from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking, check_pool_options
+from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking, settle_pool_options
 from sandboxer.calls.boxes.worker import Ground, Worker, find_ground
 from sandboxer.calls.call import Heard, Says, Wire
 from sandboxer.calls.request import Packed, pack_ready
@@ -28,7 +28,8 @@ from sandboxer.calls.talk.allowance import most_passed_bytes
 from sandboxer.errors import Problem, ProfileError, SandboxerError
 from sandboxer.model.result import Reason
 from sandboxer.run.request import Request
-from sandboxer.run.start import Options, make_request
+from sandboxer.run.said.options import Options
+from sandboxer.run.start import make_request
 
 LOOK_SECONDS = 1.0
 """How old what is known of the profile's files, of the host and of our environment may be."""
@@ -45,9 +46,8 @@ class Pool:
     def __init__(
         self, profile: str | os.PathLike[str] = "python", *, stocking: Stocking | None = None, **options: Unpack[Options]
     ) -> None:
-        """Nothing is started yet. profile, options: as for `run`. Raises: TypeError for what is no option."""
-        check_pool_options(options)
-        self._request: Callable[[], Request] = functools.partial(make_request, profile, options)
+        """Nothing is started yet. profile, options: as for `run`. Raises: TypeError, ValueError for what is none."""
+        self._request: Callable[[], Request] = functools.partial(make_request, profile, settle_pool_options(options))
         self.stocking = stocking or Stocking()
         processors = len(os.sched_getaffinity(0))
         self._spares = min(2, processors) if self.stocking.spares is None else self.stocking.spares

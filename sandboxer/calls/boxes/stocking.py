@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandboxer.errors import SandboxerError
-from sandboxer.run.start import check_options
+from sandboxer.run.said.options import Options, settle_options
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
 
 Fresh = Literal["image", "exec"]
@@ -72,9 +72,9 @@ class Stocking:
             raise ValueError("size and max_uses are at least 1, max_queue and spares at least 0")
 
 
-def check_pool_options(options: Mapping[str, object]) -> None:
-    """Raises: TypeError for what is no option of a profile, as `check_options`."""
+def settle_pool_options(options: Mapping[str, object]) -> Options:
+    """As `settle_options`. Raises: TypeError, ValueError for what is no option of a profile."""
     for name in options:
         if name in Stocking.__dataclass_fields__:
             raise TypeError(f"{name} is said of the stocking: stocking=Stocking({name}=...)")
-    check_options(options)
+    return settle_options(options)

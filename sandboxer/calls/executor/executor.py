@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from sandboxer.calls.boxes.pool import Pool
-from sandboxer.calls.boxes.stocking import Stocking, check_pool_options
+from sandboxer.calls.boxes.stocking import Stocking
 from sandboxer.calls.call import Call, Terms
 from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.line import Line
@@ -100,8 +100,7 @@ class SandboxExecutor(concurrent.futures.Executor):
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Raises: TypeError for what other executors take, and for what nobody does."""
+    """Raises: TypeError for what other executors take."""
     for name in ("initializer", "initargs"):
         if name in options:
             raise TypeError(f"there is no {name}: each box is a new one; Stocking(preload=...) names modules to have loaded")
-    check_pool_options(options)

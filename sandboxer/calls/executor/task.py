@@ -17,7 +17,7 @@ from sandboxer.calls.decorator import Sandboxed
 from sandboxer.calls.executor.naming import Task, annotation_of
 from sandboxer.calls.request import Pickled, pickle_function
 from sandboxer.calls.wire.caps import Caps
-from sandboxer.run.start import Options
+from sandboxer.run.said.options import Options
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sandboxer.model.report import Line, Report, Status
 from sandboxer.run.in_place.prepare import check_alone, partly_confined, plan_in_place, rehearsed
-from sandboxer.run.start import Options, make_request
+from sandboxer.run.said.options import Options
+from sandboxer.run.start import make_request
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from sandboxer.model.op import HandOver, PivotRoot, SetWorkingDirectory
 from sandboxer.model.policy import Policy
 from sandboxer.run.prepare import compile_request, resolve_request
 from sandboxer.run.request import Request
+from sandboxer.run.said.options import Options
 from sandboxer.run.scratch.plan import PATH, with_scratch
-from sandboxer.run.start import Options, make_request
+from sandboxer.run.start import make_request
 from tests.live.needs import needs
 
 
