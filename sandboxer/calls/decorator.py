@@ -191,6 +191,10 @@ def sandboxed(
     of the caller's that it may call, as `sandboxer.host.<name>`.
     A function goes by its module and name, or by value where it has none.
     """
+    if isinstance(preload, str):
+        raise TypeError(f"preload is a list of modules, and not one: [{preload!r}]")
+    if ahead < 1:
+        raise ValueError("ahead is at least 1: an item is made before it can be taken")
     stocking = Stocking(preload=tuple(preload), fresh=fresh, reuse=reuse, max_output_bytes=max_output_bytes)
     if pool is None:
         pool = shared_pool("python" if profile is None else profile, stocking, options)  # type: ignore[arg-type]
@@ -200,9 +204,10 @@ def sandboxed(
     functions = read_functions(host or {})
 
     def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
-        terms = Terms(
-            Caps(text_bytes=max_answer_bytes), pool, (wrapped.__module__, wrapped.__qualname__), functions, Window(ahead)
-        )
+        if not callable(wrapped):
+            raise TypeError(f"{wrapped!r:.60} is no function")
+        name = getattr(wrapped, "__module__", None), getattr(wrapped, "__qualname__", None)
+        terms = Terms(Caps(text_bytes=max_answer_bytes), pool, name if all(name) else object(), functions, Window(ahead))
         return Sandboxed(wrapped, terms)
 
     return wrap(function) if function is not None else wrap

@@ -124,7 +124,9 @@ def refer(function: Callable[..., Any] | Pickled) -> dict[str, Any]:
     """
     if isinstance(function, Pickled):
         return {"by_value": function.data}
-    module, name = function.__module__, function.__qualname__
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name:  # a method of a builtin object, an object that can be called
+        return {"by_value": pickle_function(function).data}
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
     if "<" in name or (module == "__main__" and not file):

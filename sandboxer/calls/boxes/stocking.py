@@ -68,6 +68,10 @@ class Stocking:
             raise ValueError(f"fresh is {self.fresh!r}, and may be 'image' or 'exec'")
         if self.reuse not in ("never", "same-key"):
             raise ValueError(f"reuse is {self.reuse!r}, and may be 'never' or 'same-key'")
+        if isinstance(self.preload, str):
+            raise TypeError(f"preload is a list of modules, and not one: [{self.preload!r}]")
+        if self.max_output_bytes < 0 or self.max_age <= 0:
+            raise ValueError("max_output_bytes is at least 0, and max_age more than 0")
         if (self.size is not None and self.size < 1) or self.max_queue < 0 or self.max_uses < 1 or (self.spares or 0) < 0:
             raise ValueError("size and max_uses are at least 1, max_queue and spares at least 0")
 

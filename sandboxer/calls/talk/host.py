@@ -62,6 +62,8 @@ class HostCall:
 
 def read_functions(host: Mapping[str, Callable[..., Any] | HostFunction]) -> dict[str, HostFunction]:
     """The argument `host` of the decorator. Raises: TypeError for what is no function, ValueError for a name that is none."""
+    if not isinstance(host, Mapping):
+        raise TypeError(f"host is {host!r:.60}, and may be a mapping of names to functions")
     wrong = [name for name in host if not name.isidentifier() or name.startswith("_")]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name of a host function")

@@ -36,6 +36,8 @@ class Caps:
         digits: int = 10_000,
         same_hash: int = 100,
     ) -> None:
+        if text_bytes < 0:
+            raise ValueError("no answer has less than 0 bytes")
         self.text_bytes = text_bytes
         self.segment_bytes = segment_bytes
         self.segments = segments
