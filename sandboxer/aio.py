@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Unpack
 
-from sandboxer.api import begin_feed, begin_job, make_job, parse_interval
+from sandboxer.api import begin_feed, begin_job, make_job
 from sandboxer.model.result import Result
+from sandboxer.run.live.feed import parse_interval
 from sandboxer.run.live.tasks import AsyncStream, run_to_end
 from sandboxer.run.said.options import Options, Word
 from sandboxer.run.scratch.collect import MAX_COLLECT_BYTES

@@ -18,7 +18,7 @@ from sandboxer.model.result import (
     Result,
     Risk,
 )
-from sandboxer.run.live.feed import LEAST_TICK_MS, Feed
+from sandboxer.run.live.feed import Feed, parse_interval
 from sandboxer.run.live.running import Running
 from sandboxer.run.live.stream import Stream
 from sandboxer.run.prepare import resolve_request
@@ -29,7 +29,6 @@ from sandboxer.run.scratch.names import Globs
 from sandboxer.run.scratch.scratch import Wanted
 from sandboxer.run.start import Job, begin, make_request
 from sandboxer.run.streams import MAX_OUTPUT_BYTES
-from sandboxer.units import parse_duration_ms
 
 __all__ = [
     "Denial",
@@ -151,16 +150,6 @@ def begin_feed(job: Job, usage_every: str | float | None) -> Feed:
     else:
         feed.begin(begin(job, sink=feed.sink))
     return feed
-
-
-def parse_interval(every: str | float | None) -> int:
-    """Milliseconds; 0: never. Raises: ValueError."""
-    if every is None:
-        return 0
-    every_ms = parse_duration_ms(every) if isinstance(every, str) else round(every * 1000)
-    if every_ms < LEAST_TICK_MS:
-        raise ValueError(f"usage_every is less than {LEAST_TICK_MS} ms")
-    return every_ms
 
 
 def load(profile: Word, **options: Unpack[Options]) -> Policy:

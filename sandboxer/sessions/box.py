@@ -14,8 +14,9 @@ from sandboxer.compile.options import NETWORK_SCALE
 from sandboxer.kernel.files.trees import copy_tree
 from sandboxer.kernel.probe import probe
 from sandboxer.kernel.stamp import stamp
+from sandboxer.learn.explained import begin_explained
 from sandboxer.model.result import Result
-from sandboxer.run.live.feed import Feed
+from sandboxer.run.live.feed import Feed, parse_interval
 from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import compile_request
 from sandboxer.run.request import Request
@@ -119,6 +120,7 @@ class Box:
         stdin: bytes | None = b"",
         timeout: str | float | None = None,
         env: Mapping[str, str | None] | None = None,
+        explain: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> Result:
         """Run a command and wait for its end, as `sandboxer.run` does. stdin: None: the caller's own.
@@ -126,7 +128,7 @@ class Box:
         timeout, env: in place of, and beside, what was said when the box was made. Raises: RuntimeError where one runs in the
         overlay already; as `sandboxer.run`.
         """
-        return self.begin(argv, stdin=stdin, timeout=timeout, env=env, max_output_bytes=max_output_bytes).end()
+        return self.begin(argv, stdin=stdin, timeout=timeout, env=env, explain=explain, max_output_bytes=max_output_bytes).end()
 
     def popen(
         self,
@@ -134,16 +136,27 @@ class Box:
         *,
         timeout: str | float | None = None,
         env: Mapping[str, str | None] | None = None,
+        explain: bool = False,
+        usage_every: str | float | None = None,
     ) -> Process:
-        """Start a command and go on: an iterator of its events, with a pipe as its standard input. Raises: as `exec`."""
-        return Process(*self.begin_fed(argv, timeout, env))
+        """Start a command and go on: an iterator of its events, with a pipe as its standard input.
+
+        explain, usage_every: as for `sandboxer.stream`. Raises: as `exec`.
+        """
+        return Process(*self.begin_fed(argv, timeout=timeout, env=env, explain=explain, usage_every=usage_every))
 
     def begin_fed(
-        self, argv: Sequence[Word], timeout: str | float | None, env: Mapping[str, str | None] | None
+        self,
+        argv: Sequence[Word],
+        *,
+        timeout: str | float | None,
+        env: Mapping[str, str | None] | None,
+        explain: bool,
+        usage_every: str | float | None,
     ) -> tuple[Feed, int]:
         """Start a command; its events, and our end of its standard input."""
-        feed = Feed()
-        start = partial(self._job, read_words(argv), timeout, env, is_fed=True, max_output_bytes=0)
+        feed = Feed(parse_interval(usage_every))
+        start = partial(self._job, read_words(argv), timeout, env, explain=explain, is_fed=True, max_output_bytes=0)
         running = self._begin(start, feed)
         feed.begin(running)
         return feed, running.input_fd
@@ -155,11 +168,14 @@ class Box:
         stdin: bytes | None,
         timeout: str | float | None,
         env: Mapping[str, str | None] | None,
+        explain: bool,
         max_output_bytes: int,
     ) -> Running:
         """Start a command; its end is the caller's to wait for."""
         words = read_words(argv)
-        return self._begin(partial(self._job, words, timeout, env, stdin=stdin, max_output_bytes=max_output_bytes))
+        return self._begin(
+            partial(self._job, words, timeout, env, explain=explain, stdin=stdin, max_output_bytes=max_output_bytes)
+        )
 
     def _job(
         self,
@@ -167,17 +183,22 @@ class Box:
         timeout: str | float | None,
         env: Mapping[str, str | None] | None,
         *,
+        explain: bool,
         stdin: bytes | None = None,
         is_fed: bool = False,
         max_output_bytes: int,
     ) -> Job:
-        return Job(self.request(timeout, env), words, stdin, max_output_bytes, is_fed=is_fed)
+        return Job(self.request(timeout, env, explain=explain), words, stdin, max_output_bytes, is_fed=is_fed)
 
     def _begin(self, make: Callable[[], Job], feed: Feed | None = None) -> Running:
         with self._lock:
             self._check_free()
             job = make()
-            running = begin(job, entry=self.entry(job.request), sink=feed.sink if feed else None)
+            sink = feed.sink if feed else None
+            if job.request.is_watched:
+                running = begin_explained(job, sink=sink, tell=feed.tell if feed else None)
+            else:
+                running = begin(job, entry=self.entry(job.request), sink=sink)
             running.opened.callback(self.keep(running))
             return running
 
@@ -199,7 +220,9 @@ class Box:
         if self._shown and self._living:
             raise RuntimeError("a command runs in the overlay of this box; one at a time does")
 
-    def request(self, timeout: str | float | None = None, env: Mapping[str, str | None] | None = None) -> Request:
+    def request(
+        self, timeout: str | float | None = None, env: Mapping[str, str | None] | None = None, *, explain: bool = False
+    ) -> Request:
         """What a command of this box asks for."""
         options = cast(Options, dict(self._options))
         if timeout is not None:
@@ -210,7 +233,7 @@ class Box:
             options["network"] = self._network
         if self._shown:
             options["read"] = (*(options.get("read") or ()), self._shown)
-        return make_request(self._profile, options, kept=self._kept())
+        return make_request(self._profile, options, is_watched=explain, kept=self._kept())
 
     def entry(self, request: Request) -> Entry:
         """The plan of a request. It is kept by the session and not on disk: no other session has these paths."""

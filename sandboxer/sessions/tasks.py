@@ -58,17 +58,27 @@ class AsyncBox:
         stdin: bytes | None = b"",
         timeout: str | float | None = None,
         env: Mapping[str, str | None] | None = None,
+        explain: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> Result:
         """Run a command and wait for its end. A cancel kills it."""
-        begin = partial(self._box.begin, argv, stdin=stdin, timeout=timeout, env=env, max_output_bytes=max_output_bytes)
+        begin = partial(
+            self._box.begin, argv, stdin=stdin, timeout=timeout, env=env, explain=explain, max_output_bytes=max_output_bytes
+        )
         return await run_to_end(begin)
 
     def popen(
-        self, argv: Sequence[Word], *, timeout: str | float | None = None, env: Mapping[str, str | None] | None = None
+        self,
+        argv: Sequence[Word],
+        *,
+        timeout: str | float | None = None,
+        env: Mapping[str, str | None] | None = None,
+        explain: bool = False,
+        usage_every: str | float | None = None,
     ) -> AsyncProcess:
         """A command with its events and its input; it starts by `async with`, or when the first event is asked for."""
-        return AsyncProcess(partial(self._box.begin_fed, argv, timeout, env))
+        begin = partial(self._box.begin_fed, argv, timeout=timeout, env=env, explain=explain, usage_every=usage_every)
+        return AsyncProcess(begin)
 
     async def python(self, *, timeout: str | float | None = None, env: Mapping[str, str | None] | None = None) -> AsyncPython:
         """An interpreter that lives in a box of the session; to be left by `async with`."""

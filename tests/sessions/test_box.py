@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 import sandboxer
-from sandboxer import Box, Stdout, aio
+from sandboxer import Box, DenialSeen, Stdout, UsageTick, aio
 from sandboxer.sessions import box as module
 from tests.live.needs import needs
 
@@ -174,3 +174,44 @@ def test_cancel_ends_a_command_and_a_piece_of_python(backend: str) -> None:
             assert (await box.exec(["echo", "1"])).stdout == b"1\n"
 
     anyio.run(body, backend=backend)
+
+
+ASKS = "import ctypes, time; call = ctypes.CDLL(None).syscall; open('made', 'w').close(); call(250, 0, -3); time.sleep(0.5)"
+
+
+@pytest.mark.parametrize("shows_project", [False, True], ids=["plain", "overlay"])
+@needs("userns", "overlay")
+def test_command_of_a_session_tells_what_was_refused(project: Path, shows_project: bool) -> None:
+    with Box("python", workdir=project if shows_project else None) as box:
+        result = box.exec(["python3", "-c", ASKS], explain=True)
+        assert result.denials is not None
+        assert [(row.call, row.answer) for row in result.denials.rows if row.call == "keyctl"] == [("keyctl", "EPERM")]
+        assert [change.path for change in box.changes()] == ["made"]
+        assert box.exec(["true"]).denials is None
+
+
+@needs("userns")
+def test_process_of_a_session_tells_what_is_refused_and_used() -> None:
+    with Box("python") as box, box.popen(["python3", "-c", ASKS], explain=True, usage_every=0.05) as process:
+        events = list(process)
+        assert "keyctl" in {event.denial.call for event in events if isinstance(event, DenialSeen)}
+        assert any(event.processes for event in events if isinstance(event, UsageTick))
+        assert process.result is not None
+        assert process.result.denials is not None
+    with Box("python") as box, pytest.raises(ValueError, match="less than 10 ms"):
+        box.popen(["true"], usage_every=0.001)
+
+
+@needs("userns")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tasks_are_told_what_was_refused(backend: str) -> None:
+    async def main() -> None:
+        async with aio.Box("python") as box:
+            result = await box.exec(["python3", "-c", ASKS], explain=True)
+            assert result.denials is not None
+            assert "keyctl" in {row.call for row in result.denials.rows}
+            async with box.popen(["python3", "-c", ASKS], explain=True) as process:
+                events = [event async for event in process]
+            assert "keyctl" in {event.denial.call for event in events if isinstance(event, DenialSeen)}
+
+    anyio.run(main, backend=backend)

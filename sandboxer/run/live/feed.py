@@ -16,8 +16,19 @@ from sandboxer.kernel.boxes.living import look_at
 from sandboxer.model.result import Denial
 from sandboxer.run.live.events import DenialSeen, Ended, Event, Stderr, Stdout, UsageTick
 from sandboxer.run.live.running import Running
+from sandboxer.units import parse_duration_ms
 
 LEAST_TICK_MS = 10
+
+
+def parse_interval(every: str | float | None) -> int:
+    """Milliseconds; 0: never. Raises: ValueError."""
+    if every is None:
+        return 0
+    every_ms = parse_duration_ms(every) if isinstance(every, str) else round(every * 1000)
+    if every_ms < LEAST_TICK_MS:
+        raise ValueError(f"usage_every is less than {LEAST_TICK_MS} ms")
+    return every_ms
 
 
 class Feed:
