@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -116,6 +117,23 @@ def test_trial_with_ignored_sigchld_still_works() -> None:
     code = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); from sandboxer.kernel.trial import run_trial;"
     tail = f"print(run_trial(is_privileged={IS_ROOT}).works('mount'))"
     assert subprocess.check_output([sys.executable, "-c", code + tail], text=True) in ("True\n", "False\n")
+
+
+@pytest.mark.parametrize(("kills", "works"), [(1, True), (2, True), (3, False)])
+def test_trial_that_somebody_killed_is_tried_again(kills: int, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, left = os.fork, iter([True] * kills)
+
+    def fork_and_die() -> int:
+        child = fork()
+        if not child and next(left, False):
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif child:
+            next(left, False)
+        return child
+
+    monkeypatch.setattr(os, "fork", fork_and_die)
+    found = run_trial(is_privileged=IS_ROOT)
+    assert (found.killed_by, found.works("user")) == ((0, True) if works else (signal.SIGKILL, False))
 
 
 def refuse(number: int) -> None:
