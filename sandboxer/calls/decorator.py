@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import inspect
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from sandboxer.calls.boxes.pool import Pool, shared_pool
 from sandboxer.calls.boxes.stocking import Fresh, Reuse, Stocking
@@ -56,10 +55,21 @@ class Sandboxed(Generic[P, R]):
         """A method: the object goes into the box as the first argument does, and what is done to it there stays there."""
         if instance is None:
             return self
-        bound: Sandboxed[Any, R] = copy.copy(self)
+        bound: Sandboxed[Any, R] = self._copy()
         bound._bound = (instance,)
         bound.local = MethodType(self.local, instance)
         return bound
+
+    def __reduce__(self) -> Any:
+        """By its name, as a function goes; a bound one by its object and its name there. Raises: TypeError."""
+        name = getattr(self.local, "__name__" if self._bound else "__qualname__", "")
+        if not name or (self._bound and getattr(getattr(self._bound[0], name, None), "_terms", None) is not self._terms):
+            raise TypeError(f"cannot pickle {self!r}: it has no name to go by")
+        return (getattr, (self._bound[0], name)) if self._bound else name
+
+    def __repr__(self) -> str:
+        name = getattr(self.local, "__qualname__", None)
+        return f"<sandboxed {self.local.__module__}.{name}>" if name else f"<sandboxed {self.local!r}>"
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> R:
         """Call it in a box. Raises: what went wrong; what the function raised is a RemoteError of the same builtin class.
@@ -109,9 +119,15 @@ class Sandboxed(Generic[P, R]):
 
     def keyed(self, key: Hashable) -> Sandboxed[P, R]:
         """The same function, whose calls may share a box with those of this key where its pool shares them; None: with none."""
-        keyed = copy.copy(self)
+        keyed = self._copy()
         keyed._terms = replace(self._terms, key=key)
         return keyed
+
+    def _copy(self) -> Self:
+        """Not `copy.copy`, for which it is one by its name, as a function is."""
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
 
     def _open(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Stream[Any]:
         """A run of a function that yields, which nothing has begun yet. Raises: SerializationError, ProfileError."""
@@ -208,6 +224,8 @@ def sandboxed(
             raise TypeError(f"{wrapped!r:.60} is no function")
         name = getattr(wrapped, "__module__", None), getattr(wrapped, "__qualname__", None)
         terms = Terms(Caps(text_bytes=max_answer_bytes), pool, name if all(name) else object(), functions, Window(ahead))
+        if isinstance(wrapped, MethodType):
+            return Sandboxed(wrapped.__func__, terms).__get__(wrapped.__self__)  # type: ignore[return-value]  # it has one fewer
         return Sandboxed(wrapped, terms)
 
     return wrap(function) if function is not None else wrap

@@ -11,7 +11,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 
 from sandboxer.calls.bundle import bundle
@@ -131,7 +131,8 @@ def refer(function: Callable[..., Any] | Pickled) -> dict[str, Any]:
     file = getattr(main, "__file__", None) if isinstance(main, ModuleType) and module == "__main__" else None
     if "<" in name or (module == "__main__" and not file):
         return {"by_value": pickle_function(function).data}
-    return {"by_value": b"", "module": module, "name": name, "file": os.path.abspath(file) if file else ""}
+    path = os.path.abspath(file) if file else ""
+    return {"by_value": b"", "module": module, "name": name, "file": path, "is_bound": isinstance(function, MethodType)}
 
 
 def pickle_function(function: Callable[..., Any]) -> Pickled:

@@ -12,7 +12,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import AsyncIterator, Coroutine
-from types import ModuleType, TracebackType
+from types import MethodType, ModuleType, TracebackType
 from typing import Any
 
 from sandboxer.calls.asking import attach
@@ -147,7 +147,8 @@ def _find(request: dict[str, Any]) -> Any:
     function: Any = _load(request["module"], request["file"])
     for name in request["name"].split("."):
         function = getattr(function, name)
-    return function
+    # Of a class method the class goes with the arguments, as the object of any method does.
+    return function.__func__ if isinstance(function, MethodType) and not request["is_bound"] else function
 
 
 def _load(module: str, file: str) -> ModuleType:

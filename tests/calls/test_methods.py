@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import importlib
+import pickle
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import sandboxer
 
 METHODS = '''
 from collections.abc import Iterator
@@ -35,6 +41,15 @@ class Account:
     @sandboxed
     def twice(number: int) -> int:
         return 2 * number
+
+    @classmethod
+    @sandboxed
+    def opened(cls, balance: int) -> str:
+        return f"{cls.__name__} {balance}"
+
+
+class Savings(Account):
+    pass
 '''
 
 
@@ -63,3 +78,28 @@ def test_method_has_all_that_a_function_has(account: Any) -> None:
     assert account.after.keyed("a")(5) == 15
     assert list(account.steps(3)) == [10, 11, 12]
     assert account.twice(4) == type(account).twice(4) == 8
+
+
+def test_class_goes_with_a_class_method(account: Any) -> None:
+    module = importlib.import_module("boxed_methods")
+    assert [module.Account.opened(1), account.opened(2), module.Savings.opened(3)] == ["Account 1", "Account 2", "Savings 3"]
+    assert sandboxer.sandboxed(module.Savings.opened.local)(4) == "Savings 4"
+
+
+def test_method_that_is_bound_is_a_function_like_others() -> None:
+    assert sandboxer.sandboxed(random.randint)(3, 3) == 3
+    assert sandboxer.sandboxed({"a": 1}.get)("a") == 1
+
+
+def test_it_is_pickled_by_its_name(account: Any) -> None:
+    twice, after = type(account).twice, account.after
+    assert pickle.loads(pickle.dumps(twice)) is copy.copy(twice) is copy.deepcopy(twice) is twice
+    assert pickle.loads(pickle.dumps(after))(5) == 15
+    for nameless in (twice.keyed("a"), after.keyed("a"), sandboxer.sandboxed(functools.partial(max, 1))):
+        with pytest.raises((TypeError, pickle.PicklingError)):
+            pickle.dumps(nameless)
+
+
+def test_it_says_what_it_is(account: Any) -> None:
+    assert repr(type(account).twice) == "<sandboxed boxed_methods.Account.twice>"
+    assert repr(sandboxer.sandboxed(functools.partial(max, 1))).startswith("<sandboxed functools.partial(")

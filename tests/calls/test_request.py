@@ -14,7 +14,7 @@ from sandboxer.calls.wire.caps import SerializationError
 
 
 def test_function_of_a_module_goes_by_its_name() -> None:
-    assert refer(math.sqrt) == {"by_value": b"", "module": "math", "name": "sqrt", "file": ""}
+    assert refer(math.sqrt) == {"by_value": b"", "module": "math", "name": "sqrt", "file": "", "is_bound": False}
 
 
 def test_function_of_a_program_goes_by_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,8 @@ def test_function_of_a_program_goes_by_its_file(monkeypatch: pytest.MonkeyPatch)
     main.__file__ = "/somewhere/program.py"
     exec("def f(): pass", main.__dict__)
     monkeypatch.setitem(sys.modules, "__main__", main)
-    assert refer(main.f) == {"by_value": b"", "module": "__main__", "name": "f", "file": "/somewhere/program.py"}
+    found = refer(main.f)
+    assert found == {"by_value": b"", "module": "__main__", "name": "f", "file": "/somewhere/program.py", "is_bound": False}
 
 
 def test_function_without_a_name_goes_by_value() -> None:

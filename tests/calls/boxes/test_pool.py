@@ -143,8 +143,9 @@ def test_box_that_dies_while_it_waits_is_replaced(plain: ModuleType) -> None:
             count()
         launchers = [worker.launch.pid for shelf in pool._stock.shelves.values() for worker in shelf.spares]
         for number, pid in enumerate(launchers):
-            victim = pid if number % 2 else min(descendants(pid))
-            os.kill(victim, signal.SIGKILL)
+            while not (below := descendants(pid)):
+                time.sleep(0.01)  # it has only just begun
+            os.kill(pid if number % 2 else min(below), signal.SIGKILL)
         time.sleep(0.2)
         assert [count() for _ in range(4)] == [1] * 4
         assert pool.stats().died == len(launchers) == 2
