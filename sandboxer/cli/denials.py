@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from sandboxer.cli.options import visible
-from sandboxer.model.result import Denial, Denials, LabelDenial, LabelDenials, LandlockDenial, LandlockDenials, Reason, Result
+from sandboxer.model.result import (
+    Denial,
+    Denials,
+    LabelDenial,
+    LabelDenials,
+    LandlockDenial,
+    LandlockDenials,
+    Reason,
+    Result,
+    WallDenial,
+)
 
 CALLS_SHOWN = 6
 REASONS_SHOWN = 40
@@ -31,7 +41,9 @@ def show_denials(result: Result) -> Iterator[str]:
     if denials.landlock:
         yield from show_landlock(denials.landlock)
     if denials.apparmor:
-        yield from show_label(denials.apparmor)
+        yield from show_label("AppArmor", denials.apparmor)
+    if denials.selinux:
+        yield from show_label("SELinux", denials.selinux)
     if denials.patch and denials.patch not in {row.patch for row in _all_rows(denials)}:
         yield ""
         yield from (visible(line) for line in show_patch(denials))
@@ -48,7 +60,7 @@ def unseen(denials: Denials) -> str:
 
 def _unheard(denials: Denials) -> Iterator[tuple[str, str]]:
     """The walls that nobody could hear of, each with the reason."""
-    for wall, found in (("Landlock", denials.landlock), ("AppArmor", denials.apparmor)):
+    for wall, found in (("Landlock", denials.landlock), ("AppArmor", denials.apparmor), ("SELinux", denials.selinux)):
         if found and found.unheard:
             yield wall, found.unheard
 
@@ -63,7 +75,7 @@ def show_landlock(found: LandlockDenials) -> Iterator[str]:
     yield from _show_rows(found.rows, found.others, lambda row: row.rights)
 
 
-def show_label(found: LabelDenials) -> Iterator[str]:
+def show_label(module: str, found: LabelDenials) -> Iterator[str]:
     """What a label refused, or would refuse, for which reasons."""
     if found.unheard or not (found.count or found.losses):
         return
@@ -72,7 +84,7 @@ def show_label(found: LabelDenials) -> Iterator[str]:
     yield ""
     told = f"refused {_times(refused)}" if refused else "refused nothing"
     told += f", and recorded {_times(let_pass)} what it would refuse" if let_pass else ""
-    yield f"sandboxer: AppArmor's {visible(found.label)} {told}"
+    yield f"sandboxer: {module}'s {visible(found.label)} {told}"
     yield from (f"  {visible(loss)}" for loss in found.losses)
     yield from _show_rows(found.rows, found.others, lambda row: (row.operation, row.wanted, row.is_refused))
 
@@ -97,9 +109,9 @@ def _show_rows(found: Sequence[Row], others: int, kind: Callable[[Row], object])
         yield f"{_count(left, 'further refusal')} counted" + ("; --report has some of them" if kept[REASONS_SHOWN:] else "")
 
 
-def _all_rows(denials: Denials) -> tuple[Denial | LandlockDenial | LabelDenial, ...]:
-    of_landlock = denials.landlock.rows if denials.landlock else ()
-    return (*denials.rows, *of_landlock, *(denials.apparmor.rows if denials.apparmor else ()))
+def _all_rows(denials: Denials) -> tuple[Denial | WallDenial, ...]:
+    walls = (denials.landlock, denials.apparmor, denials.selinux)
+    return (*denials.rows, *(row for found in walls if found for row in found.rows))
 
 
 def _note_trap(result: Result) -> Iterator[str]:
@@ -142,7 +154,7 @@ def show_reason(rows: Sequence[Denial]) -> Iterator[str]:
         yield f"  or:   policies: [syscalls/{row.group}]" + (f", which also allows {shown}{more}" if shown else "")
 
 
-def _show_why(row: Denial | LandlockDenial | LabelDenial) -> Iterator[str]:
+def _show_why(row: Denial | WallDenial) -> Iterator[str]:
     yield f"  by:   {row.process or '?'}" + (f", pid {row.pid}" if row.pid else "")
     yield f"  why:  {row.rule}" + (f" ({row.place.show()})" if row.place else "")
     yield f"  risk: {row.risk.value}: {row.risk_why}"

@@ -133,20 +133,17 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
-class LandlockDenial:
-    """Something that Landlock refused: which rights were missing for what, why, and what would allow it.
+class WallDenial:
+    """What is told of everything that a wall refused which is not the filter: a domain of Landlock, or a label.
 
-    rights: as the kernel names them, `fs.write_file`. thing: what was wanted, for people: a quoted path as the box sees it,
-    `port 80`, the name of a socket or a process; escaped and bounded, and chosen by the job. path: the path as it is, empty where
-    it is not about one, or not a text; port: where it is about one. count, is_rest: as in `Denial`. pid, process: the first
-    caller, 0 and empty where the log did not tell. section: of the profile, that would have to allow it; place: the rule that
-    is nearest to it. rule, patch, attempt, risk, risk_why: as in `Denial`.
+    thing: what was wanted, for people: a quoted path as the box sees it, a port, the name of a socket or a process; escaped and
+    bounded, and chosen by the job. path: the path as it is, empty where it is not about one, or not a text. count, is_rest: as in
+    `Denial`. pid, process: the first caller, 0 and empty where the log did not tell. section: of the profile, that would have to
+    allow it; place: the rule that is nearest to it. rule, patch, attempt, risk, risk_why: as in `Denial`.
     """
 
-    rights: tuple[str, ...]
     thing: str
     path: str
-    port: int | None
     count: int
     is_rest: bool
     pid: int
@@ -158,6 +155,17 @@ class LandlockDenial:
     attempt: str
     risk: Risk
     risk_why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockDenial(WallDenial):
+    """Something that Landlock refused: which rights were missing for what, why, and what would allow it.
+
+    rights: as the kernel names them, `fs.write_file`. thing: `port 80` where it is about one; port: its number.
+    """
+
+    rights: tuple[str, ...]
+    port: int | None
 
     @property
     def words(self) -> str:
@@ -185,31 +193,19 @@ class LandlockDenials:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelDenial:
+class LabelDenial(WallDenial):
     """Something that the box's label refused: what was tried, why it was refused, and what would allow it.
 
-    operation: what was tried, as the security module calls it: `open`, `capable`. wanted: what was missing for it, letters of
-    AppArmor for files and words elsewhere. is_refused: it was; else the label only complains, and it happened. thing: what it was
-    wanted for, for people; escaped and bounded, and chosen by the job. path: of a file, as the box sees it; empty where it is
-    not about one, or not a text. The rest is as in `LandlockDenial`.
+    operation: what was tried, as the security module calls it: for AppArmor `open`, `capable`; for SELinux the class of what was
+    wanted, `file`, `tcp_socket`. wanted: what was missing for it: AppArmor's letters for files, words elsewhere, or permissions
+    of SELinux. is_refused: it was; else the label only complains, or SELinux is permissive, and it happened. target: the context
+    of what was wanted; empty for AppArmor.
     """
 
     operation: str
     wanted: str
     is_refused: bool
-    thing: str
-    path: str
-    count: int
-    is_rest: bool
-    pid: int
-    process: str
-    rule: str
-    section: str
-    place: Place | None
-    patch: str
-    attempt: str
-    risk: Risk
-    risk_why: str
+    target: str = ""
 
     @property
     def words(self) -> str:
@@ -222,7 +218,7 @@ class LabelDenial:
 class LabelDenials:
     """What a label refused in a run, as the kernel's audit log told it, in the order in which each came first.
 
-    label: its name. The rest is as in `LandlockDenials`.
+    label: the name of an AppArmor profile, or the domain of SELinux. The rest is as in `LandlockDenials`.
     """
 
     label: str
@@ -241,9 +237,9 @@ class LabelDenials:
 class Denials:
     """What a run was refused, in the order in which each came first. others: refused calls that are only counted.
 
-    landlock: the same of what Landlock refused; None where the box has no Landlock. apparmor: of what its AppArmor profile
-    refused; None where it has none. patch: the patches of all rows in one, each line with its risk, but for calls that answer
-    ENOSYS; attempt: what to do with it.
+    landlock: the same of what Landlock refused; None where the box has no Landlock. apparmor, selinux: of what its AppArmor
+    profile and its SELinux domain refused; None where it has none. patch: the patches of all rows in one, each line with its
+    risk, but for calls that answer ENOSYS; attempt: what to do with it.
     """
 
     rows: tuple[Denial, ...] = ()
@@ -252,6 +248,7 @@ class Denials:
     attempt: str = ""
     landlock: LandlockDenials | None = None
     apparmor: LabelDenials | None = None
+    selinux: LabelDenials | None = None
 
     @property
     def count(self) -> int:

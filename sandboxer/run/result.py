@@ -136,6 +136,7 @@ def denials_data(denials: Denials) -> dict[str, object]:
         "rows": [denial_data(row) for row in denials.rows],
         "landlock": None if denials.landlock is None else landlock_data(denials.landlock),
         "apparmor": None if denials.apparmor is None else label_data(denials.apparmor),
+        "selinux": None if denials.selinux is None else label_data(denials.selinux),
         "patch": denials.patch,
         "try": denials.attempt,
     }
@@ -167,8 +168,6 @@ def landlock_denial_data(row: LandlockDenial) -> dict[str, object]:
     return {
         "kind": "landlock",
         "rights": list(row.rights),
-        "thing": row.thing,
-        "path": row.path or None,
         "port": row.port,
         **_row_data(row),
     }
@@ -181,8 +180,7 @@ def label_denial_data(row: LabelDenial) -> dict[str, object]:
         "operation": row.operation,
         "wanted": row.wanted,
         "is_refused": row.is_refused,
-        "thing": row.thing,
-        "path": row.path or None,
+        "target": row.target or None,
         **_row_data(row),
     }
 
@@ -191,6 +189,8 @@ def _row_data(row: LandlockDenial | LabelDenial) -> dict[str, object]:
     """What is told of each."""
     return {
         "words": row.words,
+        "thing": row.thing,
+        "path": row.path or None,
         "count": row.count,
         "is_rest": row.is_rest,
         "pid": row.pid or None,

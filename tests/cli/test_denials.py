@@ -289,6 +289,20 @@ def test_nothing_that_a_label_refused_is_nothing_to_tell_and_what_nobody_heard_i
     assert lines[1:] == ["", "sandboxer: what AppArmor refused is not seen: only root may"]
 
 
+def test_what_selinux_refused_stands_behind_what_apparmor_did_under_its_own_name() -> None:
+    row = replace(LABELLED, operation="file", wanted="read", target="u:object_r:x_t:s0")
+    found = Denials(apparmor=LabelDenials("mine", (LABELLED,)), selinux=LabelDenials("sandboxer_1_t", (row,)))
+    lines = list(show_denials(replace(result(), denials=found)))
+    assert [line for line in lines if line.startswith("sandboxer: ")][1:] == [
+        "sandboxer: AppArmor's mine refused 3 times",
+        "sandboxer: SELinux's sandboxer_1_t refused 3 times",
+    ]
+    assert lines[-9:-7] == ["", 'file (read): "/srv/x", 3 times']
+    unheard = Denials(selinux=LabelDenials("sandboxer_1_t", unheard="only root may"))
+    lines = list(show_denials(replace(result(), denials=unheard)))
+    assert lines[1:] == ["", "sandboxer: what SELinux refused is not seen: only root may"]
+
+
 def test_what_a_label_lost_and_only_counted_is_told() -> None:
     rest = replace(LABELLED, is_rest=True, count=9, patch="", attempt="the same")
     lines = labelled(LABELLED, rest, others=2, losses=("records were lost",))

@@ -130,21 +130,25 @@ def test_report_has_what_landlock_refused_beside_the_calls() -> None:
     }  # fmt: skip
 
 
-def test_report_has_what_the_label_refused_beside_the_calls() -> None:
+@pytest.mark.parametrize(("module", "target"), [("apparmor", None), ("selinux", "u:object_r:x_t:s0")])
+def test_report_has_what_the_label_refused_beside_the_calls(module: str, target: str | None) -> None:
     row = LabelDenial(
         operation="open", wanted="r", is_refused=False, thing='"/x"', path="/x", count=2, is_rest=False, pid=7, process="cat",
         rule="rule", section="filesystem", place=PLACE, patch="a: b", attempt="do", risk=Risk.MEDIUM, risk_why="why",
+        target=target or "",
     )  # fmt: skip
-    data = json.loads(json.dumps(denials_data(Denials(apparmor=LabelDenials("mine", (row,), 3)))))
-    (told,) = data["apparmor"].pop("rows")
-    assert data["apparmor"] == {"label": "mine", "is_heard": True, "unheard": "", "losses": [], "count": 5, "others": 3}
+    found = LabelDenials("mine", (row,), 3)
+    denials = Denials(apparmor=found) if module == "apparmor" else Denials(selinux=found)
+    data = json.loads(json.dumps(denials_data(denials)))
+    (told,) = data[module].pop("rows")
+    assert data[module] == {"label": "mine", "is_heard": True, "unheard": "", "losses": [], "count": 5, "others": 3}
     assert told.pop("place")["line"] == 14
     assert told == {
         "kind": "label", "operation": "open", "wanted": "r", "is_refused": False, "thing": '"/x"', "path": "/x",
         "words": 'open (r): "/x"', "count": 2, "is_rest": False, "pid": 7, "process": "cat", "rule": "rule",
-        "section": "filesystem", "patch": "a: b", "try": "do", "risk": "medium", "risk_why": "why",
+        "section": "filesystem", "patch": "a: b", "try": "do", "risk": "medium", "risk_why": "why", "target": target,
     }  # fmt: skip
-    assert denials_data(Denials())["apparmor"] is None
+    assert denials_data(Denials())[module] is None
 
 
 def test_report_of_what_nobody_heard_has_no_number() -> None:
