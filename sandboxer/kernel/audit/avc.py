@@ -61,7 +61,11 @@ class ProfileRefusal:
 
 @dataclass(frozen=True, slots=True)
 class ContextRefusal:
-    """What SELinux refused, or recorded where it is permissive. source, target: contexts. kind: the class of the target."""
+    """What SELinux refused, or recorded where it is permissive. serial: of the event.
+
+    source, target: contexts; target_class: what the target is. Of the rest there is what it is about. path: of a file in the view
+    of the process, or often its name alone; inode, device: where it is. capability: its number. port: of a socket.
+    """
 
     serial: int
     permissions: tuple[str, ...]
@@ -72,7 +76,10 @@ class ContextRefusal:
     pid: int = 0
     process: bytes = b""
     path: bytes | None = None
+    inode: int = 0
+    device: str = ""
     capability: int | None = None
+    port: int = 0
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -81,8 +88,9 @@ class ContextRefusal:
 
     @property
     def thing(self) -> tuple[object, ...]:
-        """What it was wanted for."""
-        return (self.target, self.path, self.capability)
+        """What it was wanted for. The kernel numbers what it shows of processes anew each time that somebody looks."""
+        inode = 0 if self.device == "proc" else self.inode
+        return (self.target, self.path, inode, self.device, self.capability, self.port)
 
 
 Refusal: TypeAlias = ProfileRefusal | ContextRefusal
@@ -124,11 +132,16 @@ def _of_apparmor(serial: int, data: bytes, fields: Mapping[bytes, bytes]) -> Pro
 
 def _of_selinux(serial: int, head: re.Match[bytes], fields: Mapping[bytes, bytes]) -> ContextRefusal | None:
     source, target, kind = (fields.get(name, b"") for name in (b"scontext", b"tcontext", b"tclass"))
-    if head[1] != b"denied" or not (_CONTEXT.fullmatch(source) and _CONTEXT.fullmatch(target) and _WORD.fullmatch(kind)):
+    permissions = head[2].decode().split()[:PERMISSIONS_KEPT]
+    if (
+        head[1] != b"denied"
+        or not permissions
+        or not (_CONTEXT.fullmatch(source) and _CONTEXT.fullmatch(target) and _WORD.fullmatch(kind))
+    ):
         return None
     return ContextRefusal(
         serial,
-        tuple(head[2].decode().split()[:PERMISSIONS_KEPT]),
+        tuple(permissions),
         source.decode(),
         target.decode(),
         kind.decode(),
@@ -136,7 +149,10 @@ def _of_selinux(serial: int, head: re.Match[bytes], fields: Mapping[bytes, bytes
         pid=find_number(fields.get(b"pid")) or 0,
         process=find_text(fields.get(b"comm")) or b"",
         path=find_text(fields.get(b"path", fields.get(b"name"))),
+        inode=find_number(fields.get(b"ino")) or 0,
+        device=_word(fields.get(b"dev")),
         capability=find_number(fields.get(b"capability")),
+        port=find_number(fields.get(b"dest", fields.get(b"src"))) or 0,
     )
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from sandboxer.abi import audit
 from sandboxer.abi.capabilities import Capability
 from sandboxer.kernel.audit.records import Record, parse_record
+from sandboxer.kernel.lsm.selinux import find_missing, find_selinux_obstacle, is_permissive, read_own_context
 
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _STATUS = struct.Struct("=8I")  # struct audit_status: mask, enabled, failure, pid, rate_limit, backlog_limit, lost, backlog
@@ -110,11 +111,22 @@ def read_status() -> Status:
     return Status(enabled != 0, lost, pid != 0)
 
 
+def find_refusal(capabilities: int) -> str:
+    """What SELinux says to a caller whom his capabilities would let read the log; empty: nothing. capabilities: as bits."""
+    if not capabilities >> Capability.AUDIT_READ & 1 or find_selinux_obstacle() or is_permissive():
+        return ""
+    own = read_own_context()
+    missing = find_missing(own, own, "capability2", ("audit_read",))
+    return f"SELinux does not let {own.split(':')[2]} read the kernel's audit log (capability2 audit_read)" if missing else ""
+
+
 def find_audit_problem(capabilities: int) -> str:
     """Why this caller cannot read what the kernel's audit log says; empty: nothing speaks against it. Changes nothing, writes
     nothing. capabilities: the effective ones, as bits."""
     if not capabilities >> Capability.AUDIT_READ & 1:
         return "only root may read the kernel's audit log"
+    if refusal := find_refusal(capabilities):
+        return refusal
     try:
         status = read_status()
     except ConnectionRefusedError:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sandboxer.kernel.audit.log import AuditLog, Status, read_status
+from sandboxer.kernel.audit.log import AuditLog, Status, find_refusal, read_status
 from sandboxer.kernel.audit.records import Record
+from sandboxer.kernel.prctl import read_capability_sets
 from sandboxer.run.turns import Turns
 
 MARK_LIMIT_S = 2.0
@@ -100,7 +101,8 @@ def open_listening() -> Iterator[Listening]:
     try:
         log = AuditLog()
     except PermissionError as error:
-        raise UnheardError("only root of the first user namespace may read the kernel's audit log") from error
+        refusal = find_refusal(read_capability_sets().effective)
+        raise UnheardError(refusal or "only root of the first user namespace may read the kernel's audit log") from error
     except OSError as error:
         raise UnheardError(f"the kernel's audit log cannot be read ({error.strerror})") from error
     with log:

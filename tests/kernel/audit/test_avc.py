@@ -91,6 +91,70 @@ def test_what_is_recorded_of_a_learning_profile_is_a_kind_of_its_own() -> None:
     assert plain.kind != learning.kind
 
 
+def contexts_of(path: Path) -> list[ContextRefusal]:
+    found = [parse_record(kind, text) for kind, text in lines_of(path)]
+    return [record for record in found if isinstance(record, ContextRefusal)]
+
+
+def test_every_record_of_selinux_in_a_real_log_is_understood() -> None:
+    path = HERE / "selinux-7.3.4.txt"
+    found = contexts_of(path)
+    assert len(found) == [kind for kind, _ in lines_of(path)].count(audit.AVC) > 20
+    assert all(record.serial and record.pid and record.process and record.permissions for record in found)
+    assert {record.is_refused for record in found} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("target_class", "permission", "fields"),
+    [
+        ("file", "read", {"path": b"k-shadow_t", "device": "vda", "target": "system_u:object_r:shadow_t:s0"}),
+        ("file", "read", {"path": b"other", "target": "system_u:object_r:sandboxer_file_t:s0:c1,c2"}),
+        ("file", "append", {"path": b"k-etc_t", "process": b"sh"}),
+        ("dir", "getattr", {"path": b"/srv/work/deep", "target": "system_u:object_r:var_t:s0"}),
+        ("dir", "search", {"path": b"1", "device": "proc", "target": "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"}),
+        ("tcp_socket", "create", {"path": None, "process": b"python3.11"}),
+        ("process", "sigkill", {"path": None, "target": "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"}),
+        ("dir", "mounton", {"path": b"/tmp", "device": "tmpfs"}),
+        ("file", "relabelto", {"path": b"memfd:sandboxer-mark-abc", "is_refused": False}),
+    ],
+)
+def test_record_of_a_permission_has_what_it_is_about(target_class: str, permission: str, fields: dict[str, object]) -> None:
+    records = [
+        record
+        for record in contexts_of(HERE / "selinux-7.3.4.txt")
+        if (record.target_class, record.permissions) == (target_class, (permission,))
+    ]
+    assert [record for record in records if {name: getattr(record, name) for name in fields} == fields], records
+
+
+def test_numbers_that_the_kernel_gives_anew_make_no_other_thing_and_those_of_a_disk_do() -> None:
+    def thing(text: bytes) -> tuple[object, ...]:
+        found = parse_avc(3, text)
+        assert isinstance(found, ContextRefusal)
+        return found.thing
+
+    assert thing(SELINUX) != thing(SELINUX.replace(b"ino=5", b"ino=6"))
+    proc = SELINUX.replace(b'dev="sda1"', b'dev="proc"')
+    assert thing(proc) == thing(proc.replace(b"ino=5", b"ino=6"))
+
+
+def test_port_of_a_socket_is_read() -> None:
+    text = b"avc:  denied  { name_connect } for  dest=80 scontext=a:b:c tcontext=a:object_r:http_port_t tclass=tcp_socket"
+    found = parse_avc(1, text)
+    assert isinstance(found, ContextRefusal)
+    assert (found.port, found.path) == (80, None)
+    bound = parse_avc(1, text.replace(b"dest=80", b"src=81"))
+    assert isinstance(bound, ContextRefusal)
+    assert bound.port == 81
+
+
+def test_name_from_inside_cannot_say_another_context() -> None:
+    hostile = b'x" scontext=a:b:c tcontext=d:e:f tclass=process permissive=1'
+    found = parse_avc(3, SELINUX.replace(b'name="shadow"', b"name=" + hostile.hex().upper().encode()))
+    assert isinstance(found, ContextRefusal)
+    assert (found.path, found.source, found.target_class, found.is_refused) == (hostile, "u:r:box_t:s0:c1,c2", "file", True)
+
+
 SELINUX = (
     b'avc:  denied  { read write } for  pid=12 comm="cat" name="shadow" dev="sda1" ino=5 scontext=u:r:box_t:s0:c1,c2 '
     b"tcontext=system_u:object_r:shadow_t:s0 tclass=file permissive=0"
@@ -108,6 +172,8 @@ def test_refusal_of_selinux_has_its_contexts_class_and_permissions() -> None:
         pid=12,
         process=b"cat",
         path=b"shadow",
+        inode=5,
+        device="sda1",
     )
     assert found.kind == ("True", "file", "read", "write")
 
@@ -133,7 +199,9 @@ def test_capability_and_a_path_with_blanks_are_read() -> None:
     "text",
     [
         b"", b"apparmor=", b'apparmor="DENIED"', b'apparmor="DENIED" operation="open"', b'apparmor="STATUS" operation="x"',
-        b"avc:  denied  { read } for  pid=1", b"avc:  denied  { } for  scontext=a tcontext=b tclass=c", b"lsm=other denied",
+        b"avc:  denied  { read } for  pid=1", b"avc:  denied  { } for  scontext=a tcontext=b tclass=c",
+        b"avc:  denied  {   } for  scontext=a tcontext=b tclass=c", b"avc:  denied  { read } for  scontext=a:b:c tcontext=d:e:",
+        SELINUX[:-40], b"lsm=other denied",
     ],
 )  # fmt: skip
 def test_text_that_says_too_little_is_no_record(text: bytes) -> None:
@@ -166,4 +234,6 @@ def test_no_text_is_too_strange(text: bytes) -> None:
             assert all(word.isascii() and word.isprintable() for word in (*found.kind, found.family, found.signal, found.info))
             assert found.pid >= 0
         case ContextRefusal() as found:
-            assert all(word.isascii() and word.isprintable() for word in (*found.kind, found.source, found.target))
+            assert found.permissions
+            words = (*found.kind, found.source, found.target, found.device)
+            assert all(word.isascii() and word.isprintable() for word in words)

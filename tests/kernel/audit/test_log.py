@@ -6,14 +6,16 @@ import errno
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
 from sandboxer.abi import audit
 from sandboxer.abi.capabilities import Capability
 from sandboxer.kernel.audit import log
-from sandboxer.kernel.audit.log import AuditLog, Status, find_audit_problem
+from sandboxer.kernel.audit.log import AuditLog, Status, find_audit_problem, find_refusal
 from sandboxer.kernel.audit.records import DomainGone
+from sandboxer.kernel.lsm import selinux
 
 READ, CONTROL = 1 << Capability.AUDIT_READ, 1 << Capability.AUDIT_CONTROL
 GONE = b"audit(1.2:3): domain=a status=deallocated denials=3"
@@ -109,6 +111,29 @@ def test_who_may_read_and_is_not_told_the_state_has_to_try(monkeypatch: pytest.M
 def test_who_may_not_read_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, AssertionError())  # type: ignore[arg-type]
     assert "only root" in find_audit_problem(CONTROL)
+
+
+@pytest.mark.parametrize(
+    ("enforce", "known", "refusal"),
+    [("1", "0", True), ("1", "1", False), ("0", "0", False)],
+    ids=["denied", "allowed", "permissive"],
+)
+def test_what_selinux_does_not_let_root_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, enforce: str, known: str, refusal: bool
+) -> None:
+    """As the kernel's files answer: the permission is the first bit of its class."""
+    perms = tmp_path / "class/capability2/perms"
+    perms.mkdir(parents=True)
+    told = {"policyvers": "33", "enforce": enforce, "own": "u:r:login_t:s0", "class/capability2/index": "6"}
+    for name, text in (*told.items(), ("class/capability2/perms/audit_read", "1")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(selinux, "ROOT", str(tmp_path))
+    monkeypatch.setattr(selinux, "OWN_CONTEXT", str(tmp_path / "own"))
+    monkeypatch.setattr(log, "find_missing", lambda *asked: () if known == "1" else asked[3])
+    answering(monkeypatch, Status(is_on=True, lost=0, has_daemon=False))
+    found = find_audit_problem(READ | CONTROL)
+    assert found == ("SELinux does not let login_t read the kernel's audit log (capability2 audit_read)" if refusal else "")
+    assert find_refusal(CONTROL) == ""
 
 
 def test_asking_leaves_no_descriptor_and_changes_nothing() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,56 @@ def test_everything_is_missing_where_nobody_can_be_asked(told: Path, monkeypatch
 
 def test_file_without_a_label_has_none(tmp_path: Path) -> None:
     assert selinux.find_label(str(tmp_path / "missing")) == ""
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EOPNOTSUPP, None])
+def test_mark_is_a_memory_file_that_is_to_be_a_process_with_other_categories_each_time(
+    told: Path, monkeypatch: pytest.MonkeyPatch, error: int | None
+) -> None:
+    asked = []
+
+    def label(descriptor: int, name: str, value: bytes) -> None:
+        asked.append((os.readlink(f"/proc/self/fd/{descriptor}"), name, value.decode()))
+        if error:
+            raise OSError(error, "no")
+
+    monkeypatch.setattr(os, "setxattr", label)
+    before = len(os.listdir("/proc/self/fd"))
+    marks = [selinux.leave_mark() for _ in range(50)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [f"/{mark.decode()} (deleted)" for mark in marks] == [file for file, _, _ in asked]
+    assert {name for _, name, _ in asked} == {"security.selinux"}
+    assert len(set(marks)) == len({value for _, _, value in asked}) == 50
+    for _, _, value in asked:
+        found = re.fullmatch(r"unconfined_u:object_r:unconfined_t:s0:c(\d+),c(\d+)", value)
+        assert found, value
+        assert 0 <= int(found[1]) < int(found[2]) <= 1023
+
+
+@pytest.mark.parametrize(
+    ("own", "label"),
+    [
+        ("u:r:t\0", "u:object_r:t"),
+        ("u:r:t:s1\0", r"u:object_r:t:s1:c\d+,c\d+"),
+        ("u:r:t:s1:c1,c2\0", r"u:object_r:t:s1:c\d+,c\d+"),
+    ],
+)
+def test_mark_has_the_level_of_the_caller_if_there_is_one(
+    told: Path, monkeypatch: pytest.MonkeyPatch, own: str, label: str
+) -> None:
+    asked: list[bytes] = []
+    monkeypatch.setattr(os, "setxattr", lambda descriptor, name, value: asked.append(value))
+    (told / "own").write_text(own)
+    selinux.leave_mark()
+    assert re.fullmatch(label, asked[0].decode()), asked
+
+
+def test_mark_cannot_be_found_where_none_can_be_left(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> int:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(os, "memfd_create", fail)
+    assert selinux.leave_mark().startswith(b"memfd:sandboxer-mark-")
 
 
 def semodule(told: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
