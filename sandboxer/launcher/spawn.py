@@ -52,12 +52,16 @@ def make_sealed(plan: bytes) -> int:
 
 
 class Launch:
-    """A launcher that runs. It owns the launcher's process and two descriptors; `wait` gives them all back."""
+    """A launcher that runs. It owns the launcher's process and two descriptors; `wait` gives them all back.
 
-    __slots__ = ("_control_fd", "_lock", "_pending", "_result_fd", "pid")
+    pair: the two categories of SELinux that no other box has, `c123,c456`; empty where the plan asks for none.
+    """
+
+    __slots__ = ("_control_fd", "_lock", "_pending", "_result_fd", "pair", "pid")
 
     def __init__(self) -> None:
         self.pid = 0
+        self.pair = b""
         self._control_fd = -1
         self._result_fd = -1
         self._pending: list[int] = []

@@ -12,6 +12,7 @@ from sandboxer.compile.in_place.monitored import wants_no_box
 from sandboxer.compile.lower import make_scene
 from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
+from sandboxer.kernel.audit.avc import ProfileRefusal
 from sandboxer.learn.denials import explain_denials, explain_one, find_groups
 from sandboxer.learn.labels.apparmor import explain_apparmor, find_label, find_label_name
 from sandboxer.learn.landlock import explain_landlock, find_walls
@@ -23,6 +24,7 @@ from sandboxer.model.result import Denial, LabelDenial, LabelDenials, LandlockDe
 from sandboxer.run.hearing.hearing import Hearing, open_hearing
 from sandboxer.run.hearing.labels import LabelHearing, open_label_hearing
 from sandboxer.run.hearing.listening import UnheardError
+from sandboxer.run.hearing.whose import OfProfile
 from sandboxer.run.ledger import Refusal
 from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import Compiled, compile_request
@@ -47,7 +49,7 @@ class Explained:
     watch: Watch
     hearing: Hearing | None = None
     unheard: str = ""
-    label_hearing: LabelHearing | None = None
+    label_hearing: LabelHearing[ProfileRefusal] | None = None
     label_unheard: str = ""
 
     @property
@@ -121,7 +123,7 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
         label_hearing, label_unheard = None, ""
         if name := find_label_name(compiled.plan):
             try:
-                label_hearing = opened.enter_context(open_label_hearing(name))
+                label_hearing = opened.enter_context(open_label_hearing(OfProfile(name.encode())))
             except UnheardError as error:
                 label_unheard = str(error)
         hearings = tuple(found for found in (hearing, label_hearing) if found)

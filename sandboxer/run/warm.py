@@ -63,6 +63,8 @@ def launch_entry(
     pair, held = take_pair()
     try:
         sealed = fill_holes(sealed, entry.holes, pair)
-        return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed, held), forwards=forwards, watch_fd=watch_fd)
+        launch = spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed, held), forwards=forwards, watch_fd=watch_fd)
+        launch.pair = pair
+        return launch
     finally:
         os.close(held)  # the box has it, until its last process of ours is gone

@@ -30,8 +30,8 @@ SIGKILL, SIGSYS = 9, 31
 class Hears(Protocol):
     """Who hears of what else the box is refused, from its start to its end."""
 
-    def enter(self, turns: Turns, pid: int, launcher_pid: int, /) -> None:
-        """Hear in these turns of the box whose command this process is. launcher_pid: above all of the box's processes."""
+    def enter(self, turns: Turns, pid: int, launch: Launch, /) -> None:
+        """Hear in these turns of the box of this launch, whose command this process is."""
 
     def leave(self, turns: Turns) -> None:
         """The box has ended."""
@@ -103,7 +103,7 @@ class Watch:
             self._listener, self.command_pid = found
             turns.add(self._listener.descriptor, select.POLLIN, partial(self._hear, self._listener, turns, launch))
             for hearing in self.hearings:
-                hearing.enter(turns, self.command_pid, launch.pid)
+                hearing.enter(turns, self.command_pid, launch)
 
     def _end(self, turns: Turns, launch: Launch, _events: int) -> None:
         """The box has ended, so nobody waits for an answer any more."""

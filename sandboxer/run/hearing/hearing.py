@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from sandboxer.kernel.audit.mark import Mark, make_mark
 from sandboxer.kernel.audit.records import Access, CallMade, DomainGone, DomainMade, Record
+from sandboxer.launcher.spawn import Launch
 from sandboxer.run.hearing.listening import Listening, UnheardError, open_listening
 from sandboxer.run.hearing.refused import RefusedLedger
 from sandboxer.run.turns import Turns
@@ -44,7 +45,7 @@ class Hearing:
         """What may be missing, in sentences; when it is finished."""
         return self.listening.losses
 
-    def enter(self, turns: Turns, pid: int, _launcher_pid: int) -> None:
+    def enter(self, turns: Turns, pid: int, _launch: Launch) -> None:
         """Hear in these turns of the domains that this process has entered."""
         self.pid = pid
         self.listening.enter(turns, self._take)

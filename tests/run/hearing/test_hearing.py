@@ -13,6 +13,7 @@ import pytest
 from sandboxer.kernel.audit.log import Status
 from sandboxer.kernel.audit.mark import Mark
 from sandboxer.kernel.audit.records import Access, CallMade, DomainGone, DomainMade, Record
+from sandboxer.launcher.spawn import Launch
 from sandboxer.run.hearing import hearing, listening
 from sandboxer.run.hearing.hearing import ACCESSES_WAITING, DOMAINS_WAITING, Hearing, open_hearing
 from sandboxer.run.hearing.listening import Listening, UnheardError
@@ -42,7 +43,7 @@ def heard(
     with Log(*said) as log:
         prepare(log)
         found = Hearing(Listening(log, before), FIRST)  # type: ignore[arg-type]
-        found.enter(Turns(), pid, 1)
+        found.enter(Turns(), pid, Launch())
         found.finish()
     return found
 
