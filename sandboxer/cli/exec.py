@@ -54,8 +54,8 @@ With --explain every refused system call is answered by this process, which says
 for calls that are allowed, and less than strace for those that are not; the profile is compiled anew. What Landlock refuses
 is told too where the kernel records it and we may read that: Linux 6.15, auditing on (audit=1 or an audit daemon), and root.
 The machine's audit log gets those records then; elsewhere the last line says why they are missing. What a label of AppArmor
-refused, or recorded in complain mode, is told to root too. Refusals by mounts, file modes, capabilities and limits are not
-seen. The same is under `denials` in --report and --json.
+or SELinux refused, or recorded without refusing, is told to root too. Refusals by mounts, file modes, capabilities and limits
+are not seen. The same is under `denials` in --report and --json.
 
 With --in-place there is no box and no monitor: this process drops its capabilities, enters a Landlock domain, loads the filters
 and becomes the command. What only namespaces, mounts and control groups can keep is refused, unless its section says

@@ -12,6 +12,7 @@ from sandboxer.model.policy import Policy
 from sandboxer.model.result import Risk
 
 SHOWN_BYTES = 256
+SEE_ABOVE = "the same as for the other things that were wanted so"
 OF_FILESYSTEM = {
     "read": Judgement(Risk.MEDIUM, "the job reads what lies there, and can tell it to whomever it reaches"),
     "execute": Judgement(Risk.LOW, "it runs programs that lie there, in the same box"),
@@ -19,6 +20,9 @@ OF_FILESYSTEM = {
 }
 LOOPBACK = Judgement(Risk.LOW, "a loopback of the box's own: nobody outside of it is reached")
 HOST = Judgement(Risk.HIGH, "the host's network: everything that this machine reaches, and the servers on it that trust it")
+CAPABILITY = Judgement(
+    Risk.HIGH, "a part of root's power over all that is the box's, and ways into the kernel that others do not have"
+)
 UNJUDGED = Judgement(Risk.UNKNOWN, "nobody has judged it here")
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import Generic
 
 from sandboxer.compile.cache import Entry
 from sandboxer.compile.in_place.monitored import wants_no_box
 from sandboxer.compile.lower import make_scene
 from sandboxer.controls import landlock, seccomp
 from sandboxer.controls.seccomp.meaning import Settings
-from sandboxer.kernel.audit.avc import ProfileRefusal
+from sandboxer.kernel.audit.avc import ContextRefusal, ProfileRefusal
 from sandboxer.learn.denials import explain_denials, explain_one, find_groups
 from sandboxer.learn.labels.apparmor import explain_apparmor, find_label, find_label_name
+from sandboxer.learn.labels.selinux import explain_selinux, find_context, find_domain, type_of
 from sandboxer.learn.landlock import explain_landlock, find_walls
 from sandboxer.learn.patch import Patch
 from sandboxer.learn.witness import PolicyWitness
@@ -24,7 +26,8 @@ from sandboxer.model.result import Denial, LabelDenial, LabelDenials, LandlockDe
 from sandboxer.run.hearing.hearing import Hearing, open_hearing
 from sandboxer.run.hearing.labels import LabelHearing, open_label_hearing
 from sandboxer.run.hearing.listening import UnheardError
-from sandboxer.run.hearing.whose import OfProfile
+from sandboxer.run.hearing.refused import RefusedLedger
+from sandboxer.run.hearing.whose import Label, OfContext, OfProfile, T
 from sandboxer.run.ledger import Refusal
 from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import Compiled, compile_request
@@ -35,13 +38,31 @@ from sandboxer.run.streams import Sink
 from sandboxer.run.watch import Watch, open_watch
 
 Tell = Callable[[Callable[[], Denial]], None]
+Rows = list[tuple[LabelDenial, Patch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ear(Generic[T]):
+    """Who hears of what a label refuses, if that can be heard; unheard: why not. name: of the label."""
+
+    name: str
+    hearing: LabelHearing[T] | None
+    unheard: str = ""
+
+    def finish(self, explain: Callable[[RefusedLedger[T]], Rows]) -> tuple[LabelDenials, Rows]:
+        """What was heard when the box has ended, and what would allow that."""
+        if not self.hearing:
+            return LabelDenials(self.name, unheard=self.unheard), []
+        self.hearing.finish()
+        ledger, rows = self.hearing.ledger, explain(self.hearing.ledger)
+        return LabelDenials(self.name, tuple(row for row, _ in rows), ledger.others, losses=tuple(self.hearing.losses)), rows
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """A compiled request and the watch over its run. hearing: of what Landlock refuses; unheard: why there is none.
 
-    label_hearing, label_unheard: the same of what its label refuses.
+    apparmor, selinux: the ears for what its labels refuse; None where it has none.
     """
 
     compiled: Compiled
@@ -49,8 +70,8 @@ class Explained:
     watch: Watch
     hearing: Hearing | None = None
     unheard: str = ""
-    label_hearing: LabelHearing[ProfileRefusal] | None = None
-    label_unheard: str = ""
+    apparmor: Ear[ProfileRefusal] | None = None
+    selinux: Ear[ContextRefusal] | None = None
 
     @property
     def entry(self) -> Entry:
@@ -61,10 +82,11 @@ class Explained:
         """The result, with what the run was refused."""
         made = self.compiled
         walls, rows = self._explain_landlock()
-        label, labelled = self._explain_label()
-        more = [*((patch, row.risk) for row, patch in rows), *((patch, row.risk) for row, patch in labelled)]
+        profile, of_profile = self._explain_apparmor()
+        domain, of_domain = self._explain_selinux()
+        more = [*((patch, row.risk) for row, patch in rows), *((patch, row.risk) for row, patch in (*of_profile, *of_domain))]
         found = explain_denials(self.watch.ledger, made.policy, self.settings, made.host.arch, more=more)
-        return replace(result, denials=replace(found, landlock=walls, apparmor=label))
+        return replace(result, denials=replace(found, landlock=walls, apparmor=profile, selinux=domain))
 
     def make_explainer(self) -> Callable[[Refusal], Denial]:
         """What explains one refused call while the run goes on. Files are read for it when there is a first one."""
@@ -83,17 +105,19 @@ class Explained:
         rows = explain_landlock(hearing.ledger, find_walls(made.policy, landlock.settings(made.policy), made.plan))
         return LandlockDenials(tuple(row for row, _ in rows), hearing.ledger.others, losses=tuple(hearing.losses)), rows
 
-    def _explain_label(self) -> tuple[LabelDenials | None, list[tuple[LabelDenial, Patch]]]:
+    def _explain_apparmor(self) -> tuple[LabelDenials | None, Rows]:
         """What its AppArmor profile refused, and what would allow that; None where the box has none."""
-        made, hearing = self.compiled, self.label_hearing
-        name = find_label_name(made.plan)
-        if not name:
+        made = self.compiled
+        if not self.apparmor:
             return None, []
-        if not hearing:
-            return LabelDenials(name, unheard=self.label_unheard), []
-        hearing.finish()
-        rows = explain_apparmor(hearing.ledger, find_label(made.policy, made.host, made.plan))
-        return LabelDenials(name, tuple(row for row, _ in rows), hearing.ledger.others, losses=tuple(hearing.losses)), rows
+        return self.apparmor.finish(lambda heard: explain_apparmor(heard, find_label(made.policy, made.host, made.plan)))
+
+    def _explain_selinux(self) -> tuple[LabelDenials | None, Rows]:
+        """The same of its SELinux domain."""
+        made = self.compiled
+        if not self.selinux:
+            return None, []
+        return self.selinux.finish(lambda heard: explain_selinux(heard, find_domain(made.policy, made.host, made.plan)))
 
 
 def has_walls(plan: Plan) -> bool:
@@ -120,15 +144,22 @@ def open_explained(request: Request, *, ask: Ask | None = None) -> Iterator[Expl
                 hearing = opened.enter_context(open_hearing())
             except UnheardError as error:
                 unheard = str(error)
-        label_hearing, label_unheard = None, ""
-        if name := find_label_name(compiled.plan):
-            try:
-                label_hearing = opened.enter_context(open_label_hearing(OfProfile(name.encode())))
-            except UnheardError as error:
-                label_unheard = str(error)
-        hearings = tuple(found for found in (hearing, label_hearing) if found)
+        profile, context = find_label_name(compiled.plan), find_context(compiled.plan)
+        apparmor = open_ear(opened, profile, OfProfile(profile.encode())) if profile else None
+        domain = OfContext(context, compiled.host.is_permissive)
+        selinux = open_ear(opened, type_of(context), domain) if context else None
+        ears = (ear.hearing for ear in (apparmor, selinux) if ear)
+        hearings = tuple(found for found in (hearing, *ears) if found)
         watch = opened.enter_context(open_watch(PolicyWitness(settings, compiled.host.arch), hearings))
-        yield Explained(compiled, settings, watch, hearing, unheard, label_hearing, label_unheard)
+        yield Explained(compiled, settings, watch, hearing, unheard, apparmor, selinux)
+
+
+def open_ear(opened: ExitStack, name: str, label: Label[T]) -> Ear[T]:
+    """Listen from now on, if that can be."""
+    try:
+        return Ear(name, opened.enter_context(open_label_hearing(label)))
+    except UnheardError as error:
+        return Ear(name, None, str(error))
 
 
 def begin_explained(job: Job, *, sink: Sink | None = None, tell: Tell | None = None) -> Running:

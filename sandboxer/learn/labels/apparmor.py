@@ -20,7 +20,17 @@ from sandboxer.controls.lsm.sockets import has_network
 from sandboxer.controls.paths import covers
 from sandboxer.controls.room import Scene
 from sandboxer.kernel.audit.avc import DENIED, LEARNING, ProfileRefusal
-from sandboxer.learn.answer import LOOPBACK, OF_FILESYSTEM, SHOWN_BYTES, UNJUDGED, Answer, is_plain, patch_of
+from sandboxer.learn.answer import (
+    CAPABILITY,
+    LOOPBACK,
+    OF_FILESYSTEM,
+    SEE_ABOVE,
+    SHOWN_BYTES,
+    UNJUDGED,
+    Answer,
+    is_plain,
+    patch_of,
+)
 from sandboxer.learn.patch import Grant, Patch, home_of
 from sandboxer.learn.quote import printable, quote
 from sandboxer.learn.risk import Judgement
@@ -32,16 +42,12 @@ from sandboxer.model.policy import Policy
 from sandboxer.model.result import LabelDenial, Risk
 from sandboxer.run.hearing.refused import Refused, RefusedLedger
 
-SEE_ABOVE = "the same as for the other things that were wanted so"
 FILESYSTEM, NETWORK, KEPT = "filesystem", "network", "capabilities"
 _RULE_OF = {"r": "r", "k": "k", "l": "l", "m": "m", "x": "x", **dict.fromkeys("wacd", "w")}
 """The letter of a record -> the one of a rule: to append, make and delete are all writing there."""
 _FIELD_OF = {"r": "read", "k": "read", "l": "write", "m": "execute", "x": "execute", "w": "write"}
 _MOUNTING = ("mount", "remount", "umount", "pivotroot", "pivot_root")
 _FAMILIES = ("inet", "inet6", "netlink")
-_CAPABILITY = Judgement(
-    Risk.HIGH, "a part of root's power over all that is the box's, and ways into the kernel that others do not have"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +194,10 @@ def _of_capability(name: str, label: Label, rule: str = "") -> Answer:
     is_held = bool(label.scene.capabilities >> CAPABILITIES[name] & 1)
     if is_held and not label.is_made:
         words = f"the box holds {name}, and {label.name}, which is not made from its sections, does not grant it"
-        return Answer(apparmor.NAME, words, label.place, (), _CAPABILITY, f"in {label.name}: {rule or f'capability {name},'}")
+        return Answer(apparmor.NAME, words, label.place, (), CAPABILITY, f"in {label.name}: {rule or f'capability {name},'}")
     words = f"the box holds no {name}; a user namespace that the job makes for itself gives none under a label"
     grants = () if is_held else (Grant(KEPT, "keep", name),)
-    return Answer(KEPT, words, home_of(label.policy, KEPT), grants, _CAPABILITY)
+    return Answer(KEPT, words, home_of(label.policy, KEPT), grants, CAPABILITY)
 
 
 def _of_network(access: ProfileRefusal, label: Label) -> Answer:
