@@ -11,23 +11,12 @@ from sandboxer.controls.room import Scene, Shown, Use
 from sandboxer.errors import HostError, ProfileError
 from sandboxer.model.host import Unloaded
 from sandboxer.model.op import SetExecLabel
-from sandboxer.model.policy import Enforce
-from sandboxer.model.report import Status
 from sandboxer.model.stage import Stage
 from tests.controls.rooms import ALL_NEW, ORDINARY, child, lines, section, under, understood
 
 GENERATE = "profile: generate"
-WITHOUT = replace(ORDINARY, apparmor_problem="the kernel has none", apparmor_mend="boot with it")
 SCENE = Scene(ORDINARY, ALL_NEW, shown=(Shown("/srv", Use.LIST | Use.READ),))
 MADE = apparmor.make_label(SCENE).name
-
-
-def test_nothing_said_is_no_label_no_word_and_no_need() -> None:
-    for text in ("", "profile: none", "mode: complain"):
-        settings = understood(apparmor, text)
-        assert apparmor.need(settings, WITHOUT) == ()
-        lowered = apparmor.lower(settings, SCENE)
-        assert (lowered.steps, lowered.lines, apparmor.explain(settings)) == ((), (), ())
 
 
 def test_generated_label_is_given_by_its_name_ahead_of_landlock() -> None:
@@ -66,17 +55,8 @@ def test_complaining_label_is_another_one() -> None:
     assert "holds the command" in lines(apparmor.lower(understood(apparmor, GENERATE), SCENE))
 
 
-def test_host_without_apparmor_lacks_it_and_one_with_it_lacks_nothing() -> None:
-    settings = understood(apparmor, GENERATE)
-    (lack,) = apparmor.need(settings, WITHOUT)
-    assert (lack.why, lack.attempt) == ("the kernel has none", "boot with it")
-    assert lack.place is not None
-    assert apparmor.lower(settings, replace(SCENE, host=WITHOUT, enforce=Enforce.BEST_EFFORT)).steps == ()
-    assert apparmor.need(settings, ORDINARY) == ()
-
-
-def unloaded(found: str = "", name: str = MADE) -> Scene:
-    return replace(SCENE, host=replace(ORDINARY, unloaded=(Unloaded(name, found, "load it"),)))
+def unloaded(found: str = "") -> Scene:
+    return replace(SCENE, host=replace(ORDINARY, unloaded=(Unloaded(MADE, found, "load it"),)))
 
 
 def test_required_label_that_is_not_loaded_refuses_with_the_command() -> None:
@@ -91,16 +71,6 @@ def test_required_label_that_is_not_loaded_refuses_with_the_command() -> None:
 def test_label_in_another_mode_is_told_as_it_is() -> None:
     with pytest.raises(HostError, match=rf"the kernel has it as {MADE} \(complain\)"):
         apparmor.lower(understood(apparmor, GENERATE), unloaded(f"{MADE} (complain)"))
-
-
-def test_best_effort_label_that_is_not_loaded_is_weakened() -> None:
-    lowered = apparmor.lower(understood(apparmor, GENERATE), replace(unloaded(), enforce=Enforce.BEST_EFFORT))
-    (line,) = lowered.lines
-    assert (line.status, line.attempt, lowered.steps) == (Status.WEAKENED, "load it", ())
-
-
-def test_another_label_that_is_not_loaded_is_nobodys_business() -> None:
-    assert len(apparmor.lower(understood(apparmor, GENERATE), unloaded(name="other")).steps) == 1
 
 
 @pytest.mark.parametrize("name", ["unconfined", "'a b'", ":ns:x", "'a&b'", "''", "'a\n'", "'a//&b'", "é"])
@@ -121,12 +91,6 @@ def test_label_that_is_gone_or_only_complains_widens() -> None:
     assert apparmor.widens(labelled, plain) == ("apparmor.profile: none instead of generate",)
     assert apparmor.widens(labelled, loose) == ("apparmor.mode: complain",)
     assert apparmor.widens(plain, labelled) == apparmor.widens(loose, labelled) == ()
-
-
-def test_process_without_a_box_lacks_a_label_that_is_wanted_and_no_other() -> None:
-    lowered = apparmor.in_place(understood(apparmor, GENERATE), SCENE)
-    assert (lowered.steps, [lack.what for lack in lowered.lacks]) == ((), ["an AppArmor label without a box"])
-    assert apparmor.in_place(understood(apparmor, ""), SCENE).lacks == ()
 
 
 def test_it_is_explained_in_one_sentence() -> None:

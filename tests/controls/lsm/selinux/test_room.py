@@ -12,12 +12,10 @@ from sandboxer.errors import HostError, ProfileError
 from sandboxer.model.host import Unloaded
 from sandboxer.model.op import LabelMounts, SetExecContext
 from sandboxer.model.policy import Enforce, Trait
-from sandboxer.model.report import Status
 from sandboxer.model.stage import Stage
 from tests.controls.rooms import ALL_NEW, ORDINARY, child, lines, section, understood
 
 GENERATE = "type: generate"
-WITHOUT = replace(ORDINARY, selinux_problem="the kernel has none", selinux_mend="boot with it")
 PERMISSIVE = replace(ORDINARY, is_permissive=True)
 WITHOUT_LEVELS = replace(ORDINARY, selinux_context="user_u:user_r:user_t")
 SCENE = Scene(ORDINARY, ALL_NEW, shown=(Shown("/srv", Use.LIST | Use.READ),))
@@ -30,14 +28,6 @@ def contexts(text: str, scene: Scene = SCENE) -> tuple[str, str]:
     assert isinstance(files, LabelMounts)
     assert isinstance(command, SetExecContext)
     return command.context, files.context
-
-
-@pytest.mark.parametrize("text", ["", "type: none", "categories: none"])
-def test_nothing_said_is_no_label_no_word_and_no_need(text: str) -> None:
-    settings = understood(selinux, text)
-    assert selinux.need(settings, WITHOUT) == ()
-    lowered = selinux.lower(settings, SCENE)
-    assert (lowered.steps, lowered.lines, selinux.explain(settings), selinux.traits(settings)) == ((), (), (), frozenset())
 
 
 def test_mounts_are_labelled_ahead_of_the_first_and_the_command_behind_its_terminal() -> None:
@@ -89,14 +79,6 @@ def test_what_could_be_more_than_a_type_is_no_name_and_a_plain_one_is(name: str)
     assert section(selinux, "type: container_t").values("type") == ("container_t",)
 
 
-def test_host_without_selinux_lacks_it_and_one_with_it_lacks_nothing() -> None:
-    settings = understood(selinux, GENERATE)
-    (lack,) = selinux.need(settings, WITHOUT)
-    assert (lack.why, lack.attempt) == ("the kernel has none", "boot with it")
-    assert selinux.lower(settings, replace(SCENE, host=WITHOUT, enforce=Enforce.BEST_EFFORT)).steps == ()
-    assert selinux.need(settings, ORDINARY) == ()
-
-
 def test_permissive_host_lacks_what_holds_and_gives_the_label_all_the_same() -> None:
     settings = understood(selinux, GENERATE)
     (lack,) = selinux.need(settings, PERMISSIVE)
@@ -113,7 +95,7 @@ def test_policy_without_levels_lacks_categories_that_are_wanted() -> None:
     assert contexts(text, replace(SCENE, host=WITHOUT_LEVELS))[0] == f"user_u:user_r:{MADE.domain}"
 
 
-def unloaded(name: str = MADE.domain) -> Scene:
+def unloaded(name: str) -> Scene:
     return replace(SCENE, host=replace(ORDINARY, unloaded=(Unloaded(name, "it is not loaded", "load it"),)))
 
 
@@ -125,16 +107,6 @@ def test_required_domain_that_cannot_be_had_is_refused_with_the_command(name: st
     assert problem.what == f"the SELinux domain {MADE.domain} cannot hold the command"
     assert (problem.why, problem.attempt) == ("it is not loaded; the section `selinux` is required", "load it")
     assert problem.where is not None
-
-
-def test_best_effort_domain_that_is_not_loaded_is_weakened() -> None:
-    lowered = selinux.lower(understood(selinux, GENERATE), replace(unloaded(), enforce=Enforce.BEST_EFFORT))
-    (line,) = lowered.lines
-    assert (line.status, line.attempt, lowered.steps) == (Status.WEAKENED, "load it", ())
-
-
-def test_another_type_that_is_not_loaded_is_nobodys_business() -> None:
-    assert len(selinux.lower(understood(selinux, GENERATE), unloaded("other_t")).steps) == 2
 
 
 def test_own_domain_replaces_an_inherited_one() -> None:
@@ -150,12 +122,6 @@ def test_domain_or_pair_that_is_gone_widens() -> None:
     assert selinux.widens(made, shared) == ("selinux.categories: c1,c2",)
     assert selinux.widens(shared, free) == ("selinux.categories: none",)
     assert selinux.widens(plain, made) == selinux.widens(free, shared) == selinux.widens(shared, made) == ()
-
-
-def test_process_without_a_box_lacks_a_domain_that_is_wanted_and_no_other() -> None:
-    lowered = selinux.in_place(understood(selinux, GENERATE), SCENE)
-    assert (lowered.steps, [lack.what for lack in lowered.lacks]) == ((), ["an SELinux domain without a box"])
-    assert selinux.in_place(understood(selinux, ""), SCENE).lacks == ()
 
 
 def test_it_is_explained_in_one_sentence() -> None:
