@@ -51,3 +51,8 @@ MAX_NESTED_USER_NAMESPACES = 32
 
 MAX_HOST_NAME = 64
 """Source: include/uapi/linux/utsname.h, __NEW_UTS_LEN."""
+
+NAMESPACE_LIMITS: dict[str, str] = {kind: f"/proc/sys/user/max_{kind}_namespaces" for kind in NAMESPACES} | {
+    "mount": "/proc/sys/user/max_mnt_namespaces",
+}
+"""How many of each kind a user may make in the user namespace of whoever looks."""

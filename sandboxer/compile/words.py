@@ -79,6 +79,7 @@ Say = Callable[..., str]
 NAMED: dict[str, dict[str, Say]] = {
     "Start": {"clone_flags": flag_names(CloneFlag, "new")},
     "Unshare": {"flags": flag_names(CloneFlag, "new")},
+    "BarNamespaces": {"flags": flag_names(CloneFlag, "new")},
     "LimitOutput": {"limit": show_bytes},
     "ArmCpuClock": {
         "limit_us": lambda us: show_duration_ms(us // 1000),
@@ -116,6 +117,7 @@ NAMED: dict[str, dict[str, Say]] = {
 WORDS = {
     "Start": "start the child in new namespaces ({clone_flags})",
     "Unshare": "enter new namespaces ({flags})",
+    "BarNamespaces": "let no more namespaces be made ({flags})",
     "ArmCpuClock": "end the box after {limit_us} of CPU time, or {idle_ms} without any ({idle_signal}; 0s: never)",
     "ArmWallClock": "end the box after {limit_ms} ({signal}, then SIGKILL {grace_ms} later)",
     "SetParentDeathSignal": "die when the monitor dies ({signal})",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sandboxer.abi.landlock import BY_NAME
 from sandboxer.abi.namespaces import NAMESPACES, TIME_CLOCKS, CloneFlag
 from sandboxer.controls import parse
+from sandboxer.controls.nesting import bar_namespaces
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import own, places_of
 from sandboxer.errors import Problem, ProfileError
@@ -279,7 +280,8 @@ def lower(settings: object, scene: Scene) -> Lowered:
         steps.append(_step(SetTimeOffsets(Text(_offsets_text(mine))), Stage.HOST, mine, "time_offsets"))
     if "mount" in kinds or "mount" in joins:
         steps.append(_step(MakePrivate(), Stage.PRIVATE, mine, "mount"))
-    return Lowered(steps=tuple(steps), lines=_lines(mine, kinds, joins, shifts))
+    barred = bar_namespaces(NAME, scene, available(scene.host), mine.places.get("user")) if "user" in kinds else Lowered()
+    return Lowered(steps=(*steps, *barred.steps), lines=(*_lines(mine, kinds, joins, shifts), *barred.lines))
 
 
 def _step(op: Op, stage: Stage, mine: Settings, name: str) -> Step:

@@ -248,6 +248,12 @@ ADVICE: Mapping[str, Rows] = {
         "EINVAL": ("this is no signal", _OURS),
     },
     "unshare": _NAMESPACES,
+    "bar_namespaces": {
+        "EPERM": ("the box is in a user namespace that is not its own, and the number of all would be changed", _OURS),
+        "EACCES": ("the box has no CAP_SYS_RESOURCE in its user namespace, or a security module forbids it", _CHECK),
+        "EROFS": ("/proc/sys is read-only here (a container has it so) since the plan was made", "run it again"),
+        "ENOENT": ("/proc shows no /proc/sys/user here since the plan was made", "run it again"),
+    },
     "write_own_maps": _MAPS,
     "set_ids": {
         "EINVAL": ("the id is not mapped in this user namespace", "use an id that `ids` maps, or `ids: {map: range}`"),

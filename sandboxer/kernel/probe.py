@@ -87,6 +87,7 @@ def probe(*, environment: Mapping[str, str] | None = None, paths: frozenset[str]
         has_overlay=trial.works("overlay"),
         has_idmapped_mounts=trial.works("idmap"),
         owns_file_systems=(find_text("/proc/self/uid_map") or "").split() == ALL_IDS,
+        can_bar_namespaces=trial.works("bar"),
         has_fresh_proc=trial.works("proc"),
         fresh_proc_problem=proc.why if proc else "",
         fresh_proc_mend=proc.mend if proc else "",

@@ -26,6 +26,8 @@ HOST_FILES = (
 HOST_PATHS = ("/etc/subuid", "/etc/subgid", "/usr/bin/newuidmap", "/usr/bin/newgidmap")
 HOST_LINKS = ("/proc/self/ns/user", "/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/root")
 HOST_LISTS = ("/sys/block",)
+HOST_MOUNTS = ("/proc/sys/user",)
+"""Where a mount that was made read-only later would change a plan."""
 STATUS_LINES = ("CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:",
                 "Cpus_allowed:")  # fmt: skip
 
@@ -69,6 +71,7 @@ def host_key(environment: dict[str, str] | None = None) -> str:
     parts += [_link(path) for path in HOST_LINKS]
     parts += [stamp(path) for path in HOST_PATHS]
     parts += [_names(path) for path in HOST_LISTS]
+    parts += [_mount_flags(path) for path in HOST_MOUNTS]
     return "\n".join(parts)
 
 
@@ -104,6 +107,13 @@ def _working_directory() -> str:
 def _names(path: str) -> str:
     try:
         return " ".join(sorted(os.listdir(path)))
+    except OSError:
+        return MISSING
+
+
+def _mount_flags(path: str) -> str:
+    try:
+        return f"{os.statvfs(path).f_flag:x}"
     except OSError:
         return MISSING
 

@@ -31,7 +31,7 @@ NOT_TRIED = -1
 class Trial:
     """What the child found. `errnos`: step -> 0 or errno; a step that is not in it was never reached.
 
-    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap, devices.
+    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap, devices, bar.
     killed_by: the signal that ended the child before it was done; 0: none.
     """
 
@@ -151,8 +151,7 @@ def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch
     _say(writing, "missing " + " ".join(calls.find_missing_calls()))
     if is_privileged:
         _attempt(writing, "devices", calls.load_device_program)
-    else:
-        _try_user_namespace(writing, ids)
+    has_own_users = not is_privileged and _try_user_namespace(writing, ids)
     kinds = {name: flag for name, flag in NAMESPACES.items() if flag is not CloneFlag.NEWUSER}
     made = {name for name, flag in kinds.items() if _attempt(writing, name, partial(calls.unshare, flag))}
     ready, go = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
@@ -161,7 +160,12 @@ def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch
         os.close(go[1])  # or its own copy keeps it waiting
         _run_child(
             lambda: _try_inside(
-                writing, scratch if "mount" in made else b"", is_privileged=is_privileged, ready=ready[1], go=go[0]
+                writing,
+                scratch if "mount" in made else b"",
+                is_privileged=is_privileged,
+                has_own_users=has_own_users,
+                ready=ready[1],
+                go=go[0],
             )
         )
     os.close(ready[1])
@@ -171,8 +175,11 @@ def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch
     os.waitpid(first, 0)
 
 
-def _try_inside(writing: int, scratch: bytes, *, is_privileged: bool, ready: int, go: int) -> None:
-    """Try what the launcher does inside. scratch empty: there is no mount namespace of our own, so nothing is attached."""
+def _try_inside(writing: int, scratch: bytes, *, is_privileged: bool, has_own_users: bool, ready: int, go: int) -> None:
+    """Try what the launcher does inside. scratch empty: there is no mount namespace of our own, so nothing is attached.
+
+    has_own_users: in a user namespace of our own from the start; the privileged make theirs here.
+    """
     # A mount that is attached while mounts are still shared would show on the host.
     is_private = bool(scratch) and _attempt(writing, "private", calls.make_private)
     _attempt(writing, "proc", lambda: os.close(calls.make_mount(b"proc")))
@@ -180,10 +187,12 @@ def _try_inside(writing: int, scratch: bytes, *, is_privileged: bool, ready: int
         _attempt(writing, "overlay", lambda: _try_overlay(scratch, is_privileged=is_privileged))
     if is_privileged:
         _become_unprivileged()
-        _try_user_namespace(writing, (UNPRIVILEGED_ID, UNPRIVILEGED_ID))
+        has_own_users = _try_user_namespace(writing, (UNPRIVILEGED_ID, UNPRIVILEGED_ID))
         _attempt(writing, "inside", lambda: calls.unshare(CloneFlag.NEWUTS))
         os.write(ready, b"r")
         os.read(go, 1)
+    if has_own_users:  # in another one the number is somebody else's
+        _attempt(writing, "bar", _bar_user_namespaces)
 
 
 def _become_unprivileged() -> None:
@@ -193,9 +202,12 @@ def _become_unprivileged() -> None:
     calls.set_dumpable(1)  # or /proc/self/uid_map stays root's
 
 
-def _try_user_namespace(writing: int, ids: tuple[int, int]) -> None:
-    if _attempt(writing, "user", lambda: calls.unshare(CloneFlag.NEWUSER)):
+def _try_user_namespace(writing: int, ids: tuple[int, int]) -> bool:
+    """Enter one of our own, and map the ids. Whether there is one."""
+    is_made = _attempt(writing, "user", lambda: calls.unshare(CloneFlag.NEWUSER))
+    if is_made:
         _attempt(writing, "maps", lambda: _write_maps(ids))
+    return is_made
 
 
 def _write_maps(ids: tuple[int, int]) -> None:
@@ -204,11 +216,19 @@ def _write_maps(ids: tuple[int, int]) -> None:
         ("uid_map", f"{INSIDE_ID} {ids[0]} 1"),
         ("gid_map", f"{INSIDE_ID} {ids[1]} 1"),
     ):
-        descriptor = os.open(f"/proc/thread-self/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+        _write(f"/proc/thread-self/{name}", text)
+
+
+def _bar_user_namespaces() -> None:
+    _write("/proc/sys/user/max_user_namespaces", "0")
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 def _try_overlay(scratch: bytes, *, is_privileged: bool) -> None:

@@ -95,6 +95,7 @@ class Host:
     box_id: the host id of a job that root starts: nobody else's where it is mapped, so that no process of the host owns the
     box. has_unprivileged_id: id 65534 means something in the caller's user namespace. namespaces: the kinds that can be
     made. owns_file_systems: the caller is in the initial user namespace, whose are the file systems that the machine has mounted.
+    can_bar_namespaces: /proc/sys/user can be written, from a user namespace of the box's own.
     user_namespace_problem: why an ordinary user gets none that is of use; empty: it works. user_namespace_mend: the
     one command that would change that. landlock_problem, landlock_mend: the same for an ABI of 0; fresh_proc_problem,
     fresh_proc_mend: for a /proc of the box's own. audit_problem: why the
@@ -139,6 +140,7 @@ class Host:
     has_overlay: bool = True
     has_idmapped_mounts: bool = True
     owns_file_systems: bool = True
+    can_bar_namespaces: bool = True
     has_fresh_proc: bool = True
     fresh_proc_problem: str = ""
     fresh_proc_mend: str = ""

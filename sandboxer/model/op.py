@@ -215,6 +215,15 @@ class Unshare(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class BarNamespaces(Op):
+    """Let nobody in the box's own user namespace make namespaces of these kinds. /proc/sys/user in namespaces(7)."""
+
+    TAG: ClassVar[int] = 82
+    WORDS: ClassVar[str] = "let no more namespaces be made (flags {op.flags:#x})"
+    flags: U64
+
+
+@dataclass(frozen=True, slots=True)
 class WriteOwnMaps(Op):
     """Write the process's own single-id uid_map and gid_map, after setgroups. user_namespaces(7)."""
 
@@ -824,7 +833,7 @@ OPS: tuple[type[Op], ...] = (
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
     SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, SetExecContext,
-    LabelMounts, KeepRoot, HandOver,
+    LabelMounts, KeepRoot, BarNamespaces, HandOver,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

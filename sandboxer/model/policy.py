@@ -42,6 +42,7 @@ class Trait(Enum):
     FRESH_DEV = "/dev is made afresh"
     HAS_TERMINAL = "the command gets a pseudo-terminal"
     USES_KEYRINGS = "the job may call the key service of the kernel"
+    MAKES_NAMESPACES = "the job may make namespaces"
     HAS_LABEL = "a security module labels the command"
     CAN_GAIN_PRIVILEGES = "no_new_privs is overridden"
 

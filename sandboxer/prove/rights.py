@@ -7,9 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from sandboxer.abi.capabilities import Securebits
+from sandboxer.abi.namespaces import NAMESPACE_LIMITS, NAMESPACES
 from sandboxer.controls import capabilities, namespaces
 from sandboxer.kernel.proc import NAMESPACE_FILES, own_namespace, parse_status
-from sandboxer.model.op import DropBounding, SetAmbient, SetCapabilities, SetNoNewPrivs
+from sandboxer.model.op import (
+    BarNamespaces,
+    BindInside,
+    DropBounding,
+    MountFilesystem,
+    SetAmbient,
+    SetCapabilities,
+    SetNoNewPrivs,
+)
 from sandboxer.model.plan import Step
 from sandboxer.model.report import Status
 from sandboxer.prove.judge import lacking
@@ -17,7 +26,7 @@ from sandboxer.prove.probe import Finding, Probe, Seen, Trial
 from sandboxer.prove.script import Script, answer, data, scratch
 from sandboxer.prove.subject import Subject
 
-ROWS = ("capabilities", "process.no_new_privs", "namespaces")
+ROWS = ("capabilities", "process.no_new_privs", "namespaces", "namespaces.nested")
 
 AT_FDCWD = -100
 STATUS = b"/proc/self/status"
@@ -33,6 +42,7 @@ def find_probes(subject: Subject) -> Iterator[Probe]:
     yield from held_capabilities(subject)
     yield from no_new_privs(subject)
     yield from own_namespaces(subject)
+    yield from nested_namespaces(subject)
 
 
 def has_proc(subject: Subject) -> bool:
@@ -157,3 +167,40 @@ def judge_namespaces(wanted: dict[int, tuple[str, bool]], seen: Seen) -> Finding
             wrong.append(f"{kind} is {found or 'unknown'}, and that of the host {own_namespace(kind)}")
     new = sum(is_new for _, is_new in wanted.values())
     return Finding(not wrong, ", ".join(wrong) if wrong else f"{new} of its own")
+
+
+def nested_namespaces(subject: Subject) -> Iterator[Probe]:
+    """How many namespaces of a kind may be made in the box, as the kernel has it: none."""
+
+    def owns(step: Step) -> bool:
+        return isinstance(step.op, BarNamespaces)
+
+    flags = next((step.op.flags for step in subject.plan.inside if isinstance(step.op, BarNamespaces)), 0)
+    kinds = [kind for kind, flag in NAMESPACES.items() if flags & flag]
+    if not kinds:
+        return
+    script = Script(subject)
+    wanted: dict[int, str] = {}
+    for kind in kinds:
+        opened = script.call("openat", AT_FDCWD, data(NAMESPACE_LIMITS[kind].encode()), 0)
+        script.call("read", answer(opened), scratch(64), 64)
+        wanted[script.say("dump 64")] = kind
+    why_not = lacking(script) or ("" if shows_settings(subject) else NEEDS_PROC)
+    trial = Trial(script.statements, partial(judge_limits, wanted), is_read_back=True)
+    why_read = "the filter refuses ahead of it what would make one"
+    yield Probe("namespaces.nested", f"no {', '.join(kinds)}", owns, (trial,), why_not=why_not, why_read=why_read)
+
+
+def shows_settings(subject: Subject) -> bool:
+    """The box has a /proc with settings of the kernel, and nothing covers them."""
+    ops = [step.op for step in subject.plan.inside]
+    is_whole = any(isinstance(op, MountFilesystem) and op.path == "/proc" and "subset=pid" not in op.options for op in ops)
+    covered = (op.path for op in ops if isinstance(op, BindInside) and op.source != op.path)
+    return is_whole and not any(NAMESPACE_LIMITS["user"].startswith(f"{path}/") for path in covered)
+
+
+def judge_limits(wanted: dict[int, str], seen: Seen) -> Finding:
+    """None of these kinds may be made."""
+    texts = {kind: seen.dumps.get(index, b"").rstrip(b"\0\n").decode("ascii", "replace") for index, kind in wanted.items()}
+    wrong = [f"{kind}: {text or 'unknown'} may be made" for kind, text in texts.items() if text != "0"]
+    return Finding(not wrong, ", ".join(wrong) if wrong else "0 may be made")

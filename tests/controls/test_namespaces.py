@@ -108,6 +108,7 @@ def test_ordinary_user_starts_in_everything_at_once() -> None:
         """
         start: start the child in new namespaces (clone flags 0x7e020080)
         private: cut mounts off from the host's
+        limits: let no more namespaces be made (flags 0x10000000)
         """
     )
 
@@ -117,6 +118,7 @@ def test_privileged_caller_starts_with_what_mounting_needs() -> None:
         """
         start: start the child in new namespaces (clone flags 0x20020080)
         private: cut mounts off from the host's
+        limits: let no more namespaces be made (flags 0x10000000)
         """
     )
 
@@ -129,6 +131,7 @@ def test_ordinary_user_with_control_groups_has_the_boxs_own_as_the_root_of_its_n
         start: start the child in new namespaces (clone flags 0x7c020080)
         join: enter new namespaces (flags 0x2000000)
         private: cut mounts off from the host's
+        limits: let no more namespaces be made (flags 0x10000000)
         """
     )
     assert "join" not in steps(lowered(namespaces, "cgroup: host", delegated))
@@ -143,6 +146,7 @@ def test_ordinary_user_shifts_clocks_after_an_unshare() -> None:
         host: shift the clocks (boottime 3600 0
         monotonic 1 500000000
         )
+        limits: let no more namespaces be made (flags 0x10000000)
         """
     )
 
@@ -164,6 +168,7 @@ def test_privileged_caller_joins_a_network_namespace_inside() -> None:
         start: start the child in new namespaces (clone flags 0x20020080)
         join: join the namespace /run/netns/a
         private: cut mounts off from the host's
+        limits: let no more namespaces be made (flags 0x10000000)
         """
     )
 
@@ -180,6 +185,7 @@ def test_joined_mounts_are_copied_before_anything_is_changed() -> None:
         "join: join the namespace /proc/7/ns/mnt",
         "join: enter new namespaces (flags 0x20000)",
         "private: cut mounts off from the host's",
+        "limits: let no more namespaces be made (flags 0x10000000)",
     ]
 
 
@@ -239,6 +245,7 @@ def test_report_names_new_shared_and_joined() -> None:
         new namespaces: mount, pid, ipc, user, cgroup, time
         the net namespace is /run/netns/a
         the uts namespace is the host's, as the profile says
+        no more can be made in the box: user
         """
     )
 

@@ -111,3 +111,14 @@ def test_stamp_module_imports_nothing_heavy() -> None:
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {os.getcwd()!r}); {code}"], text=True
     )
     assert found.strip() == "['__future__', 'sandboxer', 'sandboxer.kernel', 'sandboxer.kernel.stamp']"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_host_key_changes_where_settings_of_the_kernel_become_read_only() -> None:
+    code = "from sandboxer.kernel.stamp import host_key; print(hash(host_key({})))"
+    look = f"{sys.executable} -c '{code}'"
+    script = f"{look}; mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; {look}"
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    words = ["unshare", "--mount", "sh", "-euc", script]
+    before, after = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert before != after

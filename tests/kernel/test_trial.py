@@ -158,3 +158,22 @@ def test_trial_keeps_why_landlock_does_not_answer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(calls, "find_landlock_abi", lambda: (0, errno.EOPNOTSUPP))
     found = run_trial(is_privileged=IS_ROOT)
     assert (found.landlock_abi, found.errno("landlock")) == (0, errno.EOPNOTSUPP)
+
+
+def test_trial_bars_namespaces_in_its_own_user_namespace_only(run_ordinary: RunCode) -> None:
+    path = "/proc/sys/user/max_user_namespaces"
+    with open(path) as file:
+        before = file.read()
+    found = [run_trial(is_privileged=IS_ROOT).errnos, json.loads(run_ordinary(ORDINARY))[0]]
+    with open(path) as file:
+        assert file.read() == before
+    assert all(errnos["bar"] == 0 for errnos in found if errnos["user"] == 0)
+
+
+def test_trial_without_a_user_namespace_bars_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(flags: int) -> None:
+        raise PermissionError(errno.EPERM, "")
+
+    monkeypatch.setattr(calls, "unshare", refuse)
+    for is_privileged in {False, IS_ROOT}:
+        assert "bar" not in run_trial(is_privileged=is_privileged).errnos

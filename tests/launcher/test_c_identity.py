@@ -12,7 +12,21 @@ import pytest
 
 from sandboxer.model import op as ops
 from sandboxer.model.op import U32, U64, Op, Text, TextList, U32List
-from tests.launcher.plans import LAUNCHER, NEWPID, NEWUSER, ORDINARY, Ended, boxed, launch, plan, run_boxed, run_ordinary, shell
+from tests.launcher.plans import (
+    LAUNCHER,
+    NEWNET,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    ORDINARY,
+    Ended,
+    boxed,
+    launch,
+    plan,
+    run_boxed,
+    run_ordinary,
+    shell,
+)
 
 SHOW_IDS = shell("id -u; id -g; id -G; grep -E '^(Cap|NoNewPrivs)' /proc/self/status")
 SHOW_CAPS = ("/bin/grep", "-E", "^(Cap|NoNew)", "/proc/self/status")
@@ -53,6 +67,35 @@ def test_write_child_maps_maps_a_range_from_outside() -> None:
     inside: list[Op] = [ops.AwaitOutside(), ops.SetIds(U32(5), U32(6), U32List((7, 8)), U32(1))]
     ended = plain(inside, shell("id -u; id -g; id -G; cat /proc/self/uid_map"), before=(ops.AwaitInside(), maps), flags=NEWUSER)
     assert ended.out.split() == ["5", "6", "6", "7", "8", "0", "100000", "65536"]
+
+
+MAKE_EACH = shell("for kind in user net uts pid; do unshare --$kind true 2> /dev/null && echo $kind; done; true")
+OWN_USERS: list[Op] = [ops.Unshare(U64(NEWUSER)), ops.WriteOwnMaps(Text("0 0 1"), Text("0 0 1"), Text("deny"))]
+
+
+@pytest.mark.parametrize(("flags", "left"), [(NEWUSER, "net uts pid"), (NEWNET | NEWUTS, "user pid"), (0, "user net uts pid")])
+def test_bar_namespaces_leaves_none_of_these_kinds_to_be_made(flags: int, left: str) -> None:
+    before = Path("/proc/sys/user/max_user_namespaces").read_text()
+    assert plain([*OWN_USERS, ops.BarNamespaces(U64(flags))], MAKE_EACH).out.split() == left.split()
+    assert Path("/proc/sys/user/max_user_namespaces").read_text() == before
+
+
+def test_bar_namespaces_holds_where_the_child_is_started_in_its_user_namespace() -> None:
+    maps = ops.WriteOwnMaps(Text("0 0 1"), Text("0 0 1"), Text("deny"))
+    assert plain([maps, ops.BarNamespaces(U64(NEWUSER))], MAKE_EACH, flags=NEWUSER).out.split() == ["net", "uts", "pid"]
+
+
+@pytest.mark.parametrize("inside", [[], [ops.Unshare(U64(NEWUTS))]], ids=["none", "another kind"])
+def test_bar_namespaces_outside_of_an_own_user_namespace_changes_nothing(inside: list[Op]) -> None:
+    """The number would be that of the host."""
+    before = Path("/proc/sys/user/max_net_namespaces").read_text()
+    ended = plain([*inside, ops.BarNamespaces(U64(NEWNET))], ("/bin/true",))
+    assert (ended.status, ended.record["fail_op"], ended.record["fail_errno"]) == (125, 82, errno.EPERM)
+    assert Path("/proc/sys/user/max_net_namespaces").read_text() == before
+
+
+def test_bar_namespaces_of_an_unknown_kind_is_refused() -> None:
+    assert plain([*OWN_USERS, ops.BarNamespaces(U64(NEWUSER | 1))], ("/bin/true",)).record["fail_errno"] == errno.EINVAL
 
 
 def test_set_ids_without_groups_keeps_them() -> None:

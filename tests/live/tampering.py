@@ -216,7 +216,10 @@ def disguise(step: Step) -> Step | None:
 
 BREAKS: dict[str, dict[str, Tamper]] = {
     **{f"limits.{row.word}": {"gone": gone, "raised": raised} for row in table.ROWS},
-    **{row: {"gone": gone} for row in ("seccomp.calls", "seccomp.foreign", "seccomp.sockets", "capabilities", "landlock")},
+    **{
+        row: {"gone": gone}
+        for row in ("seccomp.calls", "seccomp.foreign", "seccomp.sockets", "capabilities", "landlock", "namespaces.nested")
+    },
     "process.no_new_privs": {"gone": changed(gain)},
     "namespaces": {kind: sharing(kind) for kind in ("ipc", "uts", "net", "cgroup")},
     "filesystem.shown": {"one more": show_more},

@@ -153,3 +153,11 @@ def test_no_limit_depends_on_calls_that_can_be_hidden(box: Box) -> None:
     done, report = box.told("true")
     assert done.returncode == 0
     assert enforced(report, "seccomp")
+
+
+@needs("root", "userns")
+def test_settings_of_the_kernel_that_are_read_only_leave_user_namespaces_to_the_filter(box: Box) -> None:
+    box = replace(box, ahead=in_own_mounts("mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys"))
+    box.profile("override: [{path: filesystem.proc, value: none, reason: what covers it is in the way of one}]")
+    works(box)
+    assert "sandboxer: weakened: namespaces: more could be made in the box: user" in box.run("true").stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.boxes import Box
+from tests.live.boxes import GROUND, Box
 from tests.live.needs import needs
 from tests.live.users import Installation, Person
 
@@ -137,3 +137,49 @@ def test_ordinary_user_cannot_join_a_namespace_of_others(ordinary: Person, insta
 def test_namespace_that_must_be_own_cannot_be_the_hosts(box: Box, kind: str) -> None:
     box.profile(f"namespaces: {{{kind}: host}}")
     assert f"namespaces: {{{kind}: host}}" in box.refusal()
+
+
+def youngest(pid: int) -> int:
+    """The last one of a line of processes, each of which has one child."""
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        pid = int(children[0])
+    return pid
+
+
+MAKE = """\
+seen["made"] = os.system("unshare --user true 2> /dev/null")
+seen["most"] = open("/proc/sys/user/max_user_namespaces").read().strip()
+"""
+
+
+@needs("userns", "proc")
+def test_no_user_namespace_can_be_made_in_a_box(box: Box) -> None:
+    before = Path("/proc/sys/user/max_user_namespaces").read_text()
+    seen = box.look(MAKE)
+    assert (seen["made"] != 0, seen["most"]) == (True, "0")
+    assert Path("/proc/sys/user/max_user_namespaces").read_text() == before
+
+
+@needs("userns", "proc")
+def test_job_makes_user_namespaces_where_its_filter_lets_it(box: Box) -> None:
+    box.profile("", policies=(*GROUND, "syscalls/namespaces"))
+    seen = box.look(MAKE)
+    assert (seen["made"], seen["most"] != "0") == (0, True)
+
+
+@needs("userns")
+def test_another_box_joins_a_box_in_which_none_can_be_made(ordinary: Person, installation: Installation) -> None:
+    box = Box(ordinary, installation, ordinary.directory(f"join-{os.urandom(4).hex()}"))
+    box.profile("")
+    words = box.words(["sh", "-c", "echo ready; exec sleep 1000"])
+    first = subprocess.Popen(words, cwd=box.place, env=ordinary.environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout
+        assert first.stdout.readline() == "ready\n"
+        pid = youngest(first.pid)
+        box.profile(f"namespaces: {{user: /proc/{pid}/ns/user, net: /proc/{pid}/ns/net}}", name="second")
+        inside = box.look(LOOK, profile="second")
+        assert [kind for kind in KINDS if inside[kind] == outside(pid)[kind]] == ["net", "user"]
+    finally:
+        first.kill()
+        first.communicate()

@@ -6,7 +6,7 @@ import pytest
 
 from sandboxer.kernel.proc import own_namespace
 from sandboxer.prove.probe import Seen
-from sandboxer.prove.rights import judge_namespaces, judge_status
+from sandboxer.prove.rights import judge_limits, judge_namespaces, judge_status
 from tests.prove.pretend import ended
 
 
@@ -23,3 +23,8 @@ def test_namespace_is_another_one_where_it_should_be(found: str, is_new: bool, i
 
 def test_namespace_that_was_not_read_is_wrong() -> None:
     assert not judge_namespaces({0: ("net", True)}, Seen(ended())).is_right
+
+
+@pytest.mark.parametrize(("text", "is_right"), [(b"0\n", True), (b"15000\n", False), (b"", False)])
+def test_number_of_namespaces_that_may_be_made_is_none(text: bytes, is_right: bool) -> None:
+    assert judge_limits({0: "user"}, Seen(ended(), dumps={0: text + bytes(60)})).is_right is is_right

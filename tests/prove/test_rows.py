@@ -28,6 +28,7 @@ def test_every_section_has_its_rows(subject: Subject) -> None:
         "capabilities",
         "process.no_new_privs",
         "namespaces",
+        "namespaces.nested",
         "filesystem.shown",
         "filesystem.proc_mask",
         "filesystem.write",

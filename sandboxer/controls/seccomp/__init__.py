@@ -16,7 +16,7 @@ from sandboxer.controls.parse import boolean, name_in, one
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.seccomp import sentences
 from sandboxer.controls.seccomp.bits import Exhausted
-from sandboxer.controls.seccomp.findings import find_findings
+from sandboxer.controls.seccomp.findings import find_findings, makes_namespaces
 from sandboxer.controls.seccomp.grammar import parse_answers, parse_denies, parse_errno, parse_frequency, parse_grants
 from sandboxer.controls.seccomp.in_place import wall_in_place
 from sandboxer.controls.seccomp.meaning import NAME, Settings
@@ -165,10 +165,15 @@ def _comparing(place: Place) -> Iterator[None]:
 
 
 def traits(settings: object) -> frozenset[Trait]:
-    """Whether the job can reach keyrings, which come along from the caller and are in no namespace."""
+    """Whether the job can reach keyrings, which come along from the caller and are in no namespace; and whether it makes one."""
     mine = _typed(settings)
+    found = set()
     with _comparing(mine.walls[0].place):
-        return frozenset({Trait.USES_KEYRINGS} if any(mine.passes_some(call) for call in _KEY_CALLS) else ())
+        if any(mine.passes_some(call) for call in _KEY_CALLS):
+            found.add(Trait.USES_KEYRINGS)
+        if makes_namespaces(mine):
+            found.add(Trait.MAKES_NAMESPACES)
+    return frozenset(found)
 
 
 def mentions(settings: object) -> frozenset[str]:

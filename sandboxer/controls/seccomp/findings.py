@@ -1,4 +1,5 @@
-"""What can be said against rules that are not wrong: those that do nothing, and denies beside which another way stays open."""
+"""What can be said of rules that are not wrong: those that do nothing, denies beside which another way stays open, and whether
+the job can make namespaces."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from collections.abc import Iterator
 
 from sandboxer.abi.arguments_table import DEPENDENT
 from sandboxer.abi.equivalents import BY_RING, FAMILIES, RING
+from sandboxer.controls.seccomp.grammar import parse_grants
 from sandboxer.controls.seccomp.meaning import NAME, Settings, Statement, Wall
-from sandboxer.controls.seccomp.rules import NO_ANSWER, are_included, overlaps, rank
+from sandboxer.controls.seccomp.rules import ALWAYS, NO_ANSWER, Rule, are_included, overlaps, rank
 from sandboxer.controls.seccomp.words import show_rule
+from sandboxer.model.node import parse_node
 from sandboxer.model.place import Place
 from sandboxer.model.report import Line, Status
 
@@ -127,3 +130,23 @@ def find_findings(settings: Settings) -> tuple[Line, ...]:
             why = f"{there.show()} allows it"
             lines.append(Line(NAME, Status.LEFT_OPEN, what, why=why, attempt=attempt, place=place))
     return tuple(lines)
+
+
+_NEW = "CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET"
+_MAKING = f"""\
+- clone3
+- {{clone: {{clone_flags: {{any_of: [{_NEW}]}}}}}}
+- {{unshare: {{unshare_flags: {{any_of: [{_NEW}, CLONE_NEWTIME]}}}}}}
+"""
+
+
+def makes_namespaces(settings: Settings) -> bool:
+    """Whether some call that makes a namespace may come through all walls. Never no where one does."""
+    rules = [item.value for item in parse_grants(parse_node(_MAKING.encode(), "what makes namespaces"))]
+    return any(isinstance(rule, Rule) and all(_passes_some_of(wall, rule) for wall in settings.walls) for rule in rules)
+
+
+def _passes_some_of(wall: Wall, uses: Rule) -> bool:
+    """Some of these uses of a call may pass somewhere; where denies leave a part of them, the answer is yes."""
+    denies = [rule for rule in wall.denies_of(uses.call) if rule.when == ALWAYS]
+    return any(overlaps(grant, uses) for grant in wall.grants_of(uses.call)) and not are_included(uses, denies)

@@ -176,6 +176,7 @@ struct box {
     bool is_settled;
     bool has_session;
     bool has_new_clock;      /* unshared a time namespace, which is for children */
+    bool has_own_users;      /* is in a user namespace that was made for this box */
 
     uint64_t limit_ms;
     uint64_t grace_ms;

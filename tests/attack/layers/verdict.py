@@ -109,7 +109,6 @@ class Lone:
 
 
 _IDS = ("become-root", "become-root-all", "become-group", "drop-groups", "raise-capabilities", "holds-capability")
-_USER_NAMESPACES = ("unshare-user", "clone-user", "clone-user-high-bits", "clone3-user")
 _SET_IDS = ("set-id-by-chmod", "set-id-by-open", "set-id-by-openat2")
 _FREE = ("handle-name", "io-uring-setup", "io-uring-enter", "add-key", "request-key", "keyctl", "personality", "socket-vsock",
          "socket-alg", "socket-alg-high-bits")  # fmt: skip
@@ -133,8 +132,6 @@ LONE: tuple[Lone, ...] = (
          "it is a flag of the process, which the kernel lets nobody clear"),
     Lone(Layer.PRIVILEGE, ("nice-up", "raise-limit"),
          "programs may lower both; what is higher only the kernel can tell, which knows what they are"),
-    Lone(Layer.SECCOMP, _USER_NAMESPACES,
-         "everybody may make a user namespace, with no capability"),
     Lone(Layer.SECCOMP, _SET_IDS,
          "the mode of a file is its owner's to set, and no right of Landlock"),
     Lone(Layer.SECCOMP, _FREE,

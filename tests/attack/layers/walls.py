@@ -11,6 +11,7 @@ from sandboxer.abi import bpf
 from sandboxer.abi.namespaces import CloneFlag
 from sandboxer.model.op import (
     U64,
+    BarNamespaces,
     BecomeInit,
     Blob,
     CloseFds,
@@ -43,6 +44,7 @@ ALL: Layers = frozenset(Layer)
 
 OPS: dict[type[Op], Layer | None] = {
     LoadFilter: Layer.SECCOMP,
+    BarNamespaces: Layer.PRIVILEGE,
     SetNoNewPrivs: Layer.PRIVILEGE,
     SetDumpable: Layer.PRIVILEGE,
     BecomeInit: Layer.VIEW,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandboxer.controls.seccomp.findings import find_findings
+import pytest
+
+from sandboxer.controls.seccomp.findings import find_findings, makes_namespaces
 from sandboxer.controls.seccomp.rules import Situation
 from sandboxer.model.report import Status
 from tests.controls.seccomp.filters import MINIMAL, meaning
@@ -130,3 +132,43 @@ def test_denied_group_was_chosen_whole() -> None:
 def test_deny_with_an_answer_of_its_own_decides_what_an_ungranted_call_gets() -> None:
     assert found("allow: [execve, exit_group]\ndeny: [{ptrace: {}, errno: ENOSYS}]") == []
     assert found("allow: [execve, exit_group]\ndeny: [ptrace]") == ["the deny of ptrace removes nothing"]
+
+
+NEW = "[CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET]"
+FREE = "allow: [execve, exit_group, clone, unshare]"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "clone3",
+        "unshare",
+        "{unshare: {unshare_flags: CLONE_NEWUSER}}",
+        "{unshare: {unshare_flags: CLONE_NEWTIME}}",
+        "{clone: {clone_flags: {any_of: [CLONE_NEWNET]}}}",
+        "{unshare: {}, when: {capability: CAP_SYS_ADMIN}}",
+    ],
+)
+def test_call_that_makes_one_makes_namespaces(call: str) -> None:
+    assert makes_namespaces(meaning(f"{MINIMAL[:-1]}, {call}]"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "setns",
+        "fork",
+        "{unshare: {unshare_flags: CLONE_FILES}}",
+        f"{{clone: {{clone_flags: {{none_of: {NEW}}}}}}}",
+    ],
+)
+def test_call_that_makes_none_makes_none(call: str) -> None:
+    assert not makes_namespaces(meaning(f"{MINIMAL[:-1]}, {call}]"))
+
+
+def test_denies_and_layers_take_away_what_is_granted() -> None:
+    denied = f"deny: [{{clone: {{clone_flags: {{any_of: {NEW}}}}}}}, unshare]"
+    assert makes_namespaces(meaning(FREE))
+    assert not makes_namespaces(meaning(f"{FREE}\n{denied}"))
+    assert not makes_namespaces(meaning(FREE, denied))
+    assert makes_namespaces(meaning(f"{FREE}\ndeny: [{{unshare: {{unshare_flags: CLONE_NEWUSER}}}}]"))

@@ -96,6 +96,10 @@ def test_trait_tells_other_rooms_of_keyrings(call: str) -> None:
     assert seccomp.traits(meaning(f"{MINIMAL[:-1]}, {call}]")) == {Trait.USES_KEYRINGS}
 
 
+def test_trait_tells_other_rooms_of_namespaces_that_are_made() -> None:
+    assert seccomp.traits(meaning(f"{MINIMAL[:-1]}, unshare]")) == {Trait.MAKES_NAMESPACES}
+
+
 def test_every_row_has_help() -> None:
     assert all(row.help and row.default for row in ROWS.values())
 

@@ -58,7 +58,33 @@ int op_unshare(struct box *box, struct cursor *c) {
     if (!taken_all(c)) return EBADMSG;
     if (flags & ~K_CLONE_NEW_ALL) return EINVAL;
     if (flags & K_CLONE_NEWTIME) box->has_new_clock = true;
-    return failed(SYS1(SYS_unshare, flags));
+    int error = failed(SYS1(SYS_unshare, flags));
+    if (!error && flags & K_CLONE_NEWUSER) box->has_own_users = true;
+    return error;
+}
+
+/* Let nobody in our user namespace make namespaces of these kinds: those that there are stay. Fields: flags. /proc/sys/user in
+ * namespaces(7): which numbers the files show is for the user namespace of whoever opens them, whatever /proc it is.
+ *
+ * EPERM: it is not the box's own. Root would set the numbers of the host. */
+int op_bar_namespaces(struct box *box, struct cursor *c) {
+    static const struct {
+        uint64_t flag;
+        const char *file;
+    } KINDS[] = {
+        {K_CLONE_NEWUSER, "sys/user/max_user_namespaces"}, {K_CLONE_NEWPID, "sys/user/max_pid_namespaces"},
+        {K_CLONE_NEWNET, "sys/user/max_net_namespaces"},   {K_CLONE_NEWNS, "sys/user/max_mnt_namespaces"},
+        {K_CLONE_NEWIPC, "sys/user/max_ipc_namespaces"},   {K_CLONE_NEWUTS, "sys/user/max_uts_namespaces"},
+        {K_CLONE_NEWTIME, "sys/user/max_time_namespaces"}, {K_CLONE_NEWCGROUP, "sys/user/max_cgroup_namespaces"},
+    };
+    uint64_t flags = take_u64(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (flags & ~K_CLONE_NEW_ALL) return EINVAL;
+    if (!box->has_own_users) return EPERM;
+    int error = 0;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS && !error; i++)
+        if (flags & KINDS[i].flag) error = write_file_at(box->proc_fd, KINDS[i].file, "0");
+    return error;
 }
 
 /* Shift the clocks of the children's time namespace. Fields: offsets. time_namespaces(7). */

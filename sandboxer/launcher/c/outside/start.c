@@ -37,7 +37,10 @@ int op_start(struct box *box, struct cursor *c) {
     box->life_fd = life[1];
     box->start_ns = box_now(box);
     long child = k_fork_into(box->birth_fd, flags, &box->child_fd);
-    if (child == 0) enter_inside(box, line[1], life[0]);
+    if (child == 0) {
+        box->has_own_users = flags & K_CLONE_NEWUSER;
+        enter_inside(box, line[1], life[0]);
+    }
     k_close(line[1]);
     k_close(life[0]);
     leave_output(box);
