@@ -39,7 +39,7 @@ LAYERS: dict[str, int] = {
     "cli": 10,
     "__main__": 11,
 }
-SHARED_BY_ROOMS = {"room", "nesting", "parse", "paths", "said"}
+SHARED_BY_ROOMS = {"room", "nesting", "parse", "paths", "said", "starting"}
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "handler", "base"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -28,6 +28,7 @@ from sandboxer.model.op import (
     SetCapabilities,
     SetNoNewPrivs,
     Start,
+    StartByClone,
 )
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan
@@ -256,7 +257,7 @@ POLICY_RULES: tuple[PolicyRule, ...] = (
 
 def check_child_is_started_once(plan: Plan, traits: frozenset[Trait]) -> Iterator[str]:
     """Everything inside hangs on one Start."""
-    starts = sum(isinstance(step.op, Start) for step in plan.before)
+    starts = sum(isinstance(step.op, Start | StartByClone) for step in plan.before)
     if starts != 1:
         yield f"the list before starts {starts} children"
 

@@ -14,7 +14,19 @@ from sandboxer.compile.check import check_plan, check_policy
 from sandboxer.controls.room import Lack, Lowered, Room, Scene, Want
 from sandboxer.errors import HostError, Problem
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, EnterGroups, MakeGroup, ReadSpaces, RemoveGroups, ShowSpace, SweepGroups, Text, TextList
+from sandboxer.model.op import (
+    U32,
+    AwaitOutside,
+    EnterGroups,
+    MakeGroup,
+    MoveChild,
+    ReadSpaces,
+    RemoveGroups,
+    ShowSpace,
+    SweepGroups,
+    Text,
+    TextList,
+)
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.policy import Enforce, Policy, Trait
@@ -162,6 +174,8 @@ def group_steps(wants: Mapping[str, Sequence[Want]], host: Host) -> tuple[list[S
     if not rows:
         return [], []
     room, want = rows[0]
+    if host.hides_clone3 and any(tree.is_v2 for tree in trees):
+        first += [Step(MoveChild(), Stage.MEET, room, want.place), Step(AwaitOutside(), Stage.ENTER, room, want.place)]
     if any(not tree.is_v2 for tree in trees):
         first.append(Step(EnterGroups(), Stage.ENTER, room, want.place))
     last = [Step(RemoveGroups(), Stage.CLEAN, room, want.place)]

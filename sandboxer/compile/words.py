@@ -78,6 +78,7 @@ def _items(items: tuple[object, ...]) -> str:
 Say = Callable[..., str]
 NAMED: dict[str, dict[str, Say]] = {
     "Start": {"clone_flags": flag_names(CloneFlag, "new")},
+    "StartByClone": {"clone_flags": flag_names(CloneFlag, "new")},
     "Unshare": {"flags": flag_names(CloneFlag, "new")},
     "BarNamespaces": {"flags": flag_names(CloneFlag, "new")},
     "LimitOutput": {"limit": show_bytes},
@@ -116,6 +117,7 @@ NAMED: dict[str, dict[str, Say]] = {
 }
 WORDS = {
     "Start": "start the child in new namespaces ({clone_flags})",
+    "StartByClone": "start the child in new namespaces, without clone3 ({clone_flags})",
     "Unshare": "enter new namespaces ({flags})",
     "BarNamespaces": "let no more namespaces be made ({flags})",
     "ArmCpuClock": "end the box after {limit_us} of CPU time, or {idle_ms} without any ({idle_signal}; 0s: never)",

@@ -16,10 +16,11 @@ from sandboxer.controls import parse
 from sandboxer.controls.nesting import bar_namespaces
 from sandboxer.controls.room import Lack, Lowered, Scene, Scope
 from sandboxer.controls.said import own, places_of
+from sandboxer.controls.starting import can_have_clock, lose_clock, start
 from sandboxer.errors import Problem, ProfileError
 from sandboxer.model.host import Host
 from sandboxer.model.node import Node
-from sandboxer.model.op import U64, JoinNamespace, MakePrivate, Op, SetTimeOffsets, Start, Text, Unshare
+from sandboxer.model.op import U64, JoinNamespace, MakePrivate, Op, SetTimeOffsets, Text, Unshare
 from sandboxer.model.place import Place
 from sandboxer.model.plan import Step
 from sandboxer.model.policy import Policy, Trait
@@ -243,6 +244,8 @@ def made(settings: Settings, scene: Scene) -> frozenset[str]:
     }
     if Trait.HOST_NETWORK in scene.traits:
         wanted.discard("net")
+    if not can_have_clock(scene):
+        wanted.discard("time")
     return frozenset(wanted) & available(scene.host)
 
 
@@ -253,7 +256,9 @@ def lower(settings: object, scene: Scene) -> Lowered:
     privileged = scene.host.is_privileged
     shifts = bool(mine.offsets_ms) and "time" in kinds
     early = kinds & {"mount", "pid", "time"} if privileged else kinds
-    if shifts:
+    # Only clone3 starts a child with a new clock; else the command gets it with the fork of pid 1.
+    late_time = "time" in kinds and (shifts or scene.host.hides_clone3)
+    if late_time:
         early -= {"time"}
     # Its root is the group that its maker is in, and at the clone that is the launcher's: the box enters its own with the clone.
     late_cgroup = "cgroup" in kinds and bool(scene.host.hierarchies) and ("cgroup" in early or Trait.SHOWS_GROUPS in scene.traits)
@@ -265,7 +270,7 @@ def lower(settings: object, scene: Scene) -> Lowered:
         for kind in ("user", "pid")
         if kind in joins
     ]
-    steps.append(Step(Start(U64(_flags(early))), Stage.START, NAME))
+    steps.append(Step(start(_flags(early), scene.host), Stage.START, NAME))
     for kind in _JOIN_INSIDE:
         if kind in joins:
             steps.append(_step(JoinNamespace(U64(NAMESPACES[kind]), Text(joins[kind])), Stage.JOIN, mine, kind))
@@ -274,14 +279,16 @@ def lower(settings: object, scene: Scene) -> Lowered:
     if "mount" in joins:
         # A copy of its own: what its owner mounts later must not reach into a box that runs.
         steps.append(_step(Unshare(U64(CloneFlag.NEWNS)), Stage.JOIN, mine, "mount"))
+    if late_time and not (privileged and shifts):
+        steps.append(_step(Unshare(U64(CloneFlag.NEWTIME)), Stage.JOIN, mine, "time_offsets"))
     if shifts:
-        if not privileged:
-            steps.append(_step(Unshare(U64(CloneFlag.NEWTIME)), Stage.JOIN, mine, "time_offsets"))
         steps.append(_step(SetTimeOffsets(Text(_offsets_text(mine))), Stage.HOST, mine, "time_offsets"))
     if "mount" in kinds or "mount" in joins:
         steps.append(_step(MakePrivate(), Stage.PRIVATE, mine, "mount"))
+    wants_clock = mine.kinds["time"] == NEW and "time" in available(scene.host)
+    lost = lose_clock(NAME, scene, mine.places.get("time")) if wants_clock and "time" not in kinds else ()
     barred = bar_namespaces(NAME, scene, available(scene.host), mine.places.get("user")) if "user" in kinds else Lowered()
-    return Lowered(steps=(*steps, *barred.steps), lines=(*_lines(mine, kinds, joins, shifts), *barred.lines))
+    return Lowered(steps=(*steps, *barred.steps), lines=(*_lines(mine, kinds, joins, shifts), *barred.lines, *lost))
 
 
 def _step(op: Op, stage: Stage, mine: Settings, name: str) -> Step:
@@ -351,7 +358,7 @@ def in_place(settings: object, scene: Scene) -> Lowered:
     if mine.offsets_ms:
         place = mine.places.get("time_offsets")
         lacks.append(Lack("shifted clocks", why, attempt, "the clocks are the host's", place))
-    return Lowered((Step(Start(U64(0)), Stage.START, NAME),) if scene.has_monitor else (), lacks=tuple(lacks))
+    return Lowered((Step(start(0, scene.host), Stage.START, NAME),) if scene.has_monitor else (), lacks=tuple(lacks))
 
 
 def explain(settings: object) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ _NAMESPACES: Rows = {
     ),
     "EUSERS": ("user namespaces are nested 32 deep, or all that user.max_user_namespaces allows exist", _CHECK),
     "ENOSYS": (
-        "the kernel has no clone3 (before 5.3), or a container's filter hides it",
-        "use a newer kernel, or let the outer filter allow it",
+        "a filter around this process has begun to hide clone3 since the plan was made",
+        "run it again: without clone3 the plan is another one",
     ),
     "EINVAL": ("the kernel was built without one of these namespaces", "leave it out: `namespaces: {NAME: host}`"),
     "EAGAIN": (
@@ -198,6 +198,14 @@ ADVICE: Mapping[str, Rows] = {
         "ENOSYS": ("the kernel cannot join namespaces, or a container's filter hides setns", _CHECK),
     },
     "start": _NAMESPACES,
+    "start_by_clone": _NAMESPACES,
+    "move_child": {
+        "ECHILD": ("the child ended before it was in its control group", "see the first error of the child"),
+        **dict.fromkeys(("EACCES", "EPERM"), ("the caller may not move a process out of its own control group", _CHECK)),
+        "EBUSY": ("the control group has groups below it that have its controllers", _OURS),
+        "EAGAIN": ("a group has no room for one more process", "a higher limit of processes"),
+        "EOPNOTSUPP": ("the control group is a threaded one, or below one", "run it in a group of another kind"),
+    },
     "await_inside": {
         "EPIPE": ("the child ended before it asked for its ids", "see the first error of the child"),
         "ECHILD": ("the child ended before it asked for its ids", "see the first error of the child"),

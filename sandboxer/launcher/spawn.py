@@ -1,4 +1,4 @@
-"""A sealed plan becomes a running launcher: one memfd, two pipes, one posix_spawn. No fork of Python, ever.
+"""A sealed plan becomes a running launcher: one memfd, two pipes, one posix_spawn. Python forks only where that is forbidden.
 
 The warm path passes here, so nothing heavy may be imported. The launcher gets a process group of its own: a signal from the
 terminal reaches Python only, and Python forwards it once. (A launcher that serves a pseudo-terminal takes the foreground itself.)
@@ -23,6 +23,7 @@ ALL_SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
 FORWARDED_WITH_STOP = (*FORWARDED, _signal.SIGTSTP)
 EARLY = (*FORWARDED_WITH_STOP, _signal.SIGCONT)
+EPERM = 1
 IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
@@ -157,9 +158,7 @@ class Launch:
             actions += _standard_actions(stdio)
             argv = [launcher, "--plan-fd", str(plan_fd), "--control-fd", str(control_read), "--result-fd", str(result_write)]
             argv += [word for descriptor in watched for word in ("--watch-fd", str(descriptor))]
-            self.pid = os.posix_spawn(
-                launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=EARLY, setpgroup=0
-            )  # the launcher takes what is blocked as soon as it listens; unblocked, an early signal would be its end
+            self.pid = _spawn(launcher, argv, actions)
         except OSError:
             self.close()
             raise
@@ -168,6 +167,20 @@ class Launch:
                 os.close(descriptor)
         for signal_number in self._pending:
             self.forward(signal_number)
+
+
+def _spawn(launcher: str, argv: list[str], actions: list[tuple[int, int, int]]) -> int:
+    """The launcher takes what is blocked as soon as it listens; unblocked, an early signal would be its end. Raises: OSError."""
+    try:
+        return os.posix_spawn(
+            launcher, argv, {}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON, setsigmask=EARLY, setpgroup=0
+        )
+    except PermissionError as error:
+        if error.errno != EPERM:
+            raise
+        from sandboxer.launcher.forked import fork_exec
+
+        return fork_exec(launcher, argv, [action[1:] for action in actions], defaults=IGNORED_BY_PYTHON, mask=EARLY)
 
 
 def _standard_actions(stdio: tuple[int, int, int]) -> list[tuple[int, int, int]]:

@@ -190,6 +190,11 @@ class Host:
         return self.is_privileged or self.has_user_namespaces
 
     @property
+    def hides_clone3(self) -> bool:
+        """A filter around the caller hides it, as those of containers do, for its flags lie in memory: clone is left."""
+        return "clone3" in self.missing_calls
+
+    @property
     def has_boxes(self) -> bool:
         """A box can have a root of its own: a mount namespace, in which something could be mounted when that was tried."""
         return self.can_make_namespaces and "mount" in self.namespaces and not self.tried.get("mount")

@@ -73,6 +73,23 @@ class Start(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class StartByClone(Op):
+    """As Start, where clone3 is hidden: without a time namespace, and in the launcher's v2 group until MoveChild. clone(2)."""
+
+    TAG: ClassVar[int] = 83
+    WORDS: ClassVar[str] = "start the child in new namespaces, without clone3 (clone flags {op.clone_flags:#x})"
+    clone_flags: U64
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChild(Op):
+    """Wait until the child reaches AwaitOutside, move it into its v2 group, and let it go on. cgroups(7), cgroup.procs."""
+
+    TAG: ClassVar[int] = 84
+    WORDS: ClassVar[str] = "move the child into its control group, ahead of all that it does"
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitInside(Op):
     """Wait until the child reaches AwaitOutside."""
 
@@ -833,7 +850,7 @@ OPS: tuple[type[Op], ...] = (
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
     SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, SetExecContext,
-    LabelMounts, KeepRoot, BarNamespaces, HandOver,
+    LabelMounts, KeepRoot, BarNamespaces, StartByClone, MoveChild, HandOver,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

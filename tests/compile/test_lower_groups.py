@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandboxer.compile.lower import group_steps
 from sandboxer.controls.room import Want
 from sandboxer.model.host import Hierarchy, Host
-from sandboxer.model.op import U32, EnterGroups, MakeGroup, RemoveGroups, SweepGroups, Text, TextList
+from sandboxer.model.op import U32, AwaitOutside, EnterGroups, MakeGroup, MoveChild, RemoveGroups, SweepGroups, Text, TextList
 
 HYBRID = Host(
     hierarchies=(
@@ -65,3 +67,15 @@ def test_hierarchy_that_nearly_every_box_uses_is_made_first() -> None:
     )
     steps = made(host, Want(0), Want(1, "memory"), Want(2, "pids"))
     assert [step.mount for step in steps if isinstance(step, MakeGroup)] == ["/c/pids", "/c/unified", "/c/memory"]
+
+
+def test_child_is_moved_into_its_v2_group_ahead_of_all_that_it_does_where_clone3_is_hidden() -> None:
+    host = replace(HYBRID, missing_calls=("clone3",))
+    first, _ = group_steps({"limits": [Want(0, "hugetlb"), Want(2, "memory")]}, host)
+    inside = [step.op for step in sorted(first, key=lambda step: step.stage) if step.stage.list_name == "inside"]
+    assert inside == [AwaitOutside(), EnterGroups()]
+    assert [step.stage.name for step in first if isinstance(step.op, MoveChild)] == ["MEET"]
+
+
+def test_child_is_not_moved_where_its_groups_are_those_of_v1() -> None:
+    assert made(replace(HYBRID, missing_calls=("clone3",)), Want(2, "memory")) == made(HYBRID, Want(2, "memory"))

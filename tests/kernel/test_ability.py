@@ -139,3 +139,9 @@ def test_domains_of_selinux_are_a_note_with_what_is_in_the_way() -> None:
     found = row(Host(selinux_problem="the kernel has none"), "SELinux domains")
     assert (found.state, found.says) == (State.NOTE, "cannot be given: the kernel has none")
     assert "permissive" in row(Host(is_permissive=True), "SELinux domains").says
+
+
+def test_clone3_that_is_hidden_is_no_more_than_slow() -> None:
+    found = row(Host(missing_calls=("clone3",)), "system calls")
+    assert (found.state, found.says) == (State.PART, "all but clone3; starts take some milliseconds longer")
+    assert row(Host(missing_calls=("clone3", "fsopen")), "system calls").state is State.NO

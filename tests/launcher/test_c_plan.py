@@ -16,6 +16,7 @@ from tests.launcher.plans import NO_SLOT, Parts, command, launch, plan, raw_op, 
 
 SETUP_FAILED = Outcome.SETUP_FAILED
 START = encode_op(ops.Start(U64(0)))
+MOVE, WAIT = encode_op(ops.MoveChild()), encode_op(ops.AwaitInside())
 SAY = ("/bin/echo", "ran")
 
 
@@ -38,6 +39,12 @@ def inside(*encoded: bytes) -> Callable[[], bytes]:
 
 def before(*encoded: bytes) -> Callable[[], bytes]:
     return lambda: Parts(list(encoded), [], [], command(SAY)).bytes()
+
+
+def waiting(*encoded: bytes, waits: int) -> Callable[[], bytes]:
+    """A plan with a group, in which the inside waits so often."""
+    group = encode_op(ops.MakeGroup(U32(0), Text("/nowhere"), Text(""), U32(0), TextList(()), TextList(())))
+    return lambda: Parts([group, *encoded], [encode_op(ops.AwaitOutside())] * waits, [], command(SAY)).bytes()
 
 
 def with_command(data: bytes) -> Callable[[], bytes]:
@@ -101,6 +108,13 @@ MALFORMED: dict[str, Callable[[], bytes]] = {
     "maps ahead of the start": before(encode_op(ops.WriteChildMaps(Text(""), Text(""), Text(""))), START),
     "the outside waits for nobody": before(START, encode_op(ops.AwaitInside())),
     "the inside waits for nobody": inside(encode_op(ops.AwaitOutside())),
+    "two starts of two kinds": before(START, encode_op(ops.StartByClone(U64(0)))),
+    "a move without a group": before(START, MOVE),
+    "a move that nobody waits for": waiting(START, MOVE, waits=0),
+    "a move ahead of the start": waiting(MOVE, START, waits=1),
+    "a move behind the other wait": waiting(START, WAIT, MOVE, waits=2),
+    "two moves": waiting(START, MOVE, MOVE, waits=2),
+    "a wait too many": waiting(START, MOVE, WAIT, waits=3),
     "two inits": inside(encode_op(ops.BecomeInit()), encode_op(ops.BecomeInit())),
     "two terminals": inside(encode_op(ops.OpenTerminal()), encode_op(ops.OpenTerminal())),
     "command without candidates": with_command(u32(0) + u32(1) + text("x") + u32(0)),

@@ -38,6 +38,7 @@ FACTS: dict[str, Callable[[Host], bool]] = {
     "a disk scheduler bfq": lambda _: any("bfq" in path.read_text() for path in Path("/sys/block").glob("*/queue/scheduler")),
     "group of hugetlb": lambda host: host.hierarchy_of("hugetlb") is not None and bool(host.huge_pages),
     "group that counts": lambda host: bool(host.hierarchies),
+    "v2 groups": lambda host: host.is_privileged and any(tree.is_v2 for tree in host.hierarchies),
     "v1 groups": lambda host: host.is_privileged and any(not tree.is_v2 for tree in host.hierarchies),
     "proc": lambda host: host.has_fresh_proc,
     "newuidmap": lambda host: bool(host.newuidmap and host.newgidmap),

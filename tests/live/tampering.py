@@ -36,6 +36,7 @@ from sandboxer.model.op import (
     SetRlimit,
     SetScheduling,
     Start,
+    StartByClone,
     Text,
     TextList,
     Unshare,
@@ -164,7 +165,7 @@ def sharing(kind: str) -> Tamper:
 
     def change(step: Step) -> Step | None:
         match step.op:
-            case Start():
+            case Start() | StartByClone():
                 return replace(step, op=replace(step.op, clone_flags=U64(step.op.clone_flags & ~flag)))
             case Unshare():
                 return replace(step, op=replace(step.op, flags=U64(step.op.flags & ~flag)))

@@ -8,12 +8,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.live.around import (
+    ENOSYS,
+    EPERM,
     MASKED_PROC,
     NEW_MOUNTS,
     READ_ONLY_GROUPS,
@@ -129,7 +132,6 @@ def test_kernel_without_landlock_weakens_where_the_profile_lets_it(box: Box) -> 
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["clone3"], "the kernel has no clone3 (before 5.3), or a container's filter hides it"),
         (["mount_setattr"], "the kernel has no mount_setattr (before 5.12), or a container's filter hides it"),
         (["fsopen"], "the kernel has no fsopen (before 5.2), or a filter hides it"),
         (NEW_MOUNTS, "the kernel has no"),
@@ -161,3 +163,41 @@ def test_settings_of_the_kernel_that_are_read_only_leave_user_namespaces_to_the_
     box.profile("override: [{path: filesystem.proc, value: none, reason: what covers it is in the way of one}]")
     works(box)
     assert "sandboxer: weakened: namespaces: more could be made in the box: user" in box.run("true").stderr
+
+
+KINDS = ("mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time")
+LOOK = f"seen.update((kind, os.readlink(f'/proc/self/ns/{{kind}}')) for kind in {KINDS})"
+
+
+@needs("root", "userns", "timens")
+@pytest.mark.parametrize("answer", [ENOSYS, EPERM])
+def test_clone3_that_is_hidden_costs_a_box_nothing(box: Box, answer: int) -> None:
+    box = replace(box, ahead=hiding(box.installation, ["clone3"], answer=answer))
+    inside = box.look(LOOK)
+    assert [kind for kind in KINDS if inside[kind] == os.readlink(f"/proc/self/ns/{kind}")] == []
+    box.profile("namespaces: {time_offsets: {boottime: 2h}}")
+    seen = box.look("seen.update(boot=time.clock_gettime(time.CLOCK_BOOTTIME))")
+    assert 7200 <= seen["boot"] - time.clock_gettime(time.CLOCK_BOOTTIME) + 60 < 7300
+
+
+@needs("root", "userns", "v2 groups")
+@pytest.mark.parametrize("person", ["caller"], indirect=True)
+@pytest.mark.parametrize("answer", [ENOSYS, EPERM])
+def test_clone3_that_is_hidden_leaves_no_job_outside_of_its_v2_group(box: Box, answer: int) -> None:
+    box.profile("namespaces: {cgroup: host}\nlimits: {cpu_time: 1h}")
+    plain = box.output("grep", "^0:", "/proc/self/cgroup")
+    assert re.search(r"/sandboxer/\d+-\d+-\d+$", plain)
+    box = replace(box, ahead=hiding(box.installation, ["clone3"], answer=answer))
+    with box.leaves_nothing():
+        found = box.output("grep", "^0:", "/proc/self/cgroup")
+    assert re.sub(r"\d+", "", found) == re.sub(r"\d+", "", plain)
+
+
+@needs("root", "userns", "timens")
+@pytest.mark.parametrize("person", ["ordinary"], indirect=True)
+def test_clone3_that_is_hidden_takes_a_pid_1_of_ours_for_a_new_clock(box: Box) -> None:
+    box = replace(box, ahead=hiding(box.installation, ["clone3"]))
+    box.profile("process: {init: false}")
+    refused(box, "a new time namespace", "a filter around this process hides clone3")
+    box.profile("process: {init: false}\nnamespaces: {time: host}")
+    works(box)

@@ -16,7 +16,7 @@ from sandboxer.compile.lower import Gathered, assemble, group_steps
 from sandboxer.controls.room import Lack, Room, Scene
 from sandboxer.errors import HostError, InternalError, Problem
 from sandboxer.model.host import Host
-from sandboxer.model.op import KeepRoot, LandlockRestrict, Start
+from sandboxer.model.op import KeepRoot, LandlockRestrict, Start, StartByClone
 from sandboxer.model.plan import Plan
 from sandboxer.model.policy import Enforce, Policy
 from sandboxer.model.report import Line, Status
@@ -74,7 +74,7 @@ def find_scene(policy: Policy, host: Host, rooms: Sequence[Room] = ()) -> Scene:
 
 
 def _faults(plan: Plan) -> Iterator[str]:
-    if any(isinstance(step.op, Start) and int(step.op.clone_flags) for step in plan.before):
+    if any(isinstance(step.op, Start | StartByClone) and int(step.op.clone_flags) for step in plan.before):
         yield "namespaces are made where there are none"
     if not any(isinstance(step.op, LandlockRestrict) for step in plan.inside):
         yield "no Landlock domain is entered"

@@ -109,7 +109,7 @@ struct terminal {
     struct relay out;
 };
 
-/* A control group of this box, one in each hierarchy at most; -1: none. Group 0 is in the v2 hierarchy: the clone is born in it.
+/* A control group of this box, one in each hierarchy at most; -1: none. Group 0 is in the v2 hierarchy: the clone is born in it, or moved.
  * `all_fd` is the group of ours that has those of boxes. `entry_fd` is v1's `tasks`, by which the child enters by itself. */
 struct group {
     int all_fd;
@@ -250,6 +250,9 @@ void fill_fd_message(struct fd_message *message, char byte, int fd);
 /* outside/space.c */
 void begin_spaces(struct box *box);
 void take_space(struct box *box, int fd);
+
+/* outside/start.c */
+void let_child_go(struct box *box);
 
 /* inside/init.c */
 bool is_monitor_gone(const struct box *box);

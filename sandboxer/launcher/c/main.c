@@ -200,11 +200,6 @@ static int prepare(struct box *box) {
     return error ? refuse(box, nowhere, error) : 0;
 }
 
-static void let_child_go(struct box *box) {
-    const char go = 'g';
-    if (box->is_child_waiting && box->line_fd >= 0 && !box->ending) SYS6(SYS_sendto, box->line_fd, &go, 1, MSG_NOSIGNAL, NULL, 0);
-}
-
 static void run_after(struct box *box) {
     struct fault fault = {0};
     if (!run_list(box, LIST_AFTER, 0, &fault)) return;

@@ -162,6 +162,7 @@ struct census {
     uint32_t groups;
     uint32_t entries;
     uint32_t outputs;
+    uint32_t moves;
     uint32_t inside_waits;
     uint32_t outside_waits;
     uint32_t inits;
@@ -170,16 +171,18 @@ struct census {
 
 static bool is_out_of_order(struct census *census, uint16_t tag) {
     switch (tag) {
-    case TAG_start: return census->starts++ > 0;
+    case TAG_start:
+    case TAG_start_by_clone: return census->starts++ > 0;
     case TAG_make_group: return census->starts || census->groups++ >= GROUPS;
     case TAG_write_group:
     case TAG_allow_devices: return census->starts || !census->groups;
     case TAG_limit_output: return census->starts || census->outputs++ > 0;
     case TAG_enter_groups: return census->entries++ > 0;
+    case TAG_move_child: return !census->starts || !census->groups || census->inside_waits || census->moves++ > 0;
     case TAG_await_inside: return !census->starts || census->inside_waits++ > 0;
     case TAG_write_child_maps:
     case TAG_run_map_helper: return !census->starts;
-    case TAG_await_outside: return census->outside_waits++ > 0;
+    case TAG_await_outside: return census->outside_waits++ >= census->inside_waits + census->moves;
     case TAG_become_init: return census->inits++ > 0;
     case TAG_open_terminal: return census->terminals++ > 0;
     default: return false;
@@ -246,7 +249,7 @@ int read_plan(const uint8_t *bytes, size_t size, struct plan *plan, struct flaw 
     for (enum list list = LIST_BEFORE; list <= LIST_AFTER; list++)
         if (check_list(plan->lists[list], list, in_place, &census, flaw)) return EBADMSG;
     *flaw = (struct flaw){0};
-    if (census.starts != (in_place ? 0 : 1) || census.inside_waits != census.outside_waits) return EBADMSG;
+    if (census.starts != (in_place ? 0 : 1) || census.inside_waits + census.moves != census.outside_waits) return EBADMSG;
     flaw->list = LIST_COMMAND + 1;
     if (plan->lists[LIST_COMMAND].count != 1) return plan->lists[LIST_COMMAND].size ? EBADMSG : ENODATA;
     return read_command(plan->lists[LIST_COMMAND], &command);

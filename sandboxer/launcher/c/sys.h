@@ -109,7 +109,7 @@ _Static_assert(sizeof(struct clone_request) == 88, "CLONE_ARGS_SIZE_VER2");
 /* Start a process in a control group, or in ours (-1). It continues after this call on a copy of the stack and memory.
  *
  * To be born in a group costs nothing; to move into one by cgroup.procs waits for a grace period of RCU. That and a new clock need
- * clone3; everything else is for clone, which containers do not hide as they do clone3. clone(2). */
+ * clone3; everything else is for clone, which containers do not hide as they do clone3: a plan for them has StartByClone. clone(2). */
 static inline long k_fork_into(int group, uint64_t flags, int *pidfd) {
     if (pidfd) flags |= K_CLONE_PIDFD;
     if (group < 0 && !(flags & K_CLONE_NEWTIME)) return SYS5(SYS_clone, flags | SIGCHLD, 0, pidfd, 0, 0);

@@ -23,6 +23,7 @@ from sandboxer.model.op import (
     SetNoNewPrivs,
     SetWorkingDirectory,
     Start,
+    StartByClone,
     Unshare,
 )
 from sandboxer.model.plan import Plan, Step
@@ -86,7 +87,7 @@ def _kept(steps: Iterable[Step], layers: Layers) -> Iterator[Step]:
     flags = CloneFlag.NEWNS | sum(flag for flag in CloneFlag if _layer_of_flag(flag) in layers)
     for step in steps:
         match step.op:
-            case Start():
+            case Start() | StartByClone():
                 yield replace(step, op=replace(step.op, clone_flags=U64(step.op.clone_flags & flags)))
             case Unshare():
                 if left := step.op.flags & flags:

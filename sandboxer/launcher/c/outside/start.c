@@ -23,11 +23,8 @@ static void enter_inside(struct box *box, int line_fd, int life_fd) {
     run_inside(box, 0);
 }
 
-/* Clone the child into its v2 group, if one was made. It begins the inside list at once. Fields: clone flags. clone(2). */
-int op_start(struct box *box, struct cursor *c) {
-    uint64_t flags = take_u64(c);
-    if (!taken_all(c)) return EBADMSG;
-    if (flags & ~K_CLONE_NEW_ALL) return EINVAL;
+/* Clone the child, into this v2 group or into ours (-1). */
+static int start_child(struct box *box, uint64_t flags, int group) {
     int line[2], life[2];
     int error = failed(SYS4(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line));
     if (error) return error;
@@ -36,7 +33,7 @@ int op_start(struct box *box, struct cursor *c) {
     box->line_fd = line[0];
     box->life_fd = life[1];
     box->start_ns = box_now(box);
-    long child = k_fork_into(box->birth_fd, flags, &box->child_fd);
+    long child = k_fork_into(group, flags, &box->child_fd);
     if (child == 0) {
         box->has_own_users = flags & K_CLONE_NEWUSER;
         enter_inside(box, line[1], life[0]);
@@ -51,6 +48,44 @@ int op_start(struct box *box, struct cursor *c) {
     box->has_started = true;
     if (box->limit_ms) box->deadline_ns = box->start_ns + box->limit_ms * 1000000;
     return 0;
+}
+
+/* Start the child in its v2 group, if one was made. It begins the inside list at once. Fields: clone flags. clone(2). */
+int op_start(struct box *box, struct cursor *c) {
+    uint64_t flags = take_u64(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (flags & ~K_CLONE_NEW_ALL) return EINVAL;
+    return start_child(box, flags, box->birth_fd);
+}
+
+/* The same where clone3 is hidden: the child stays in our group until it is moved. Fields: clone flags. clone(2), to which the flag
+ * of time namespaces would be a part of the signal. */
+int op_start_by_clone(struct box *box, struct cursor *c) {
+    uint64_t flags = take_u64(c);
+    if (!taken_all(c)) return EBADMSG;
+    if (flags & ~(K_CLONE_NEW_ALL & ~K_CLONE_NEWTIME)) return EINVAL;
+    return start_child(box, flags, -1);
+}
+
+/* Move the child into its v2 group while it waits in AwaitOutside, and let it go on. What the inside list does ahead of that is
+ * nothing of the job's. No fields. EBADF: there is no group. ECHILD: it ended without asking. cgroups(7), cgroup.procs. */
+int op_move_child(struct box *box, struct cursor *c) {
+    char pid[24];
+    if (!taken_all(c)) return EBADMSG;
+    if (box->birth_fd < 0) return EBADF;
+    watch(box, WATCH_UNTIL_CHILD_WAITS);
+    if (!box->is_child_waiting) return ECHILD;
+    int error = write_file_at(box->birth_fd, "cgroup.procs", join_number(pid, sizeof pid, "", (uint64_t)box->child_pid, ""));
+    if (!error) let_child_go(box);
+    return error;
+}
+
+/* Let the child that waits in AwaitOutside go on; it may come there again. One that is to end goes nowhere. */
+void let_child_go(struct box *box) {
+    const char go = 'g';
+    if (!box->is_child_waiting || box->line_fd < 0 || box->ending) return;
+    box->is_child_waiting = false;
+    SYS6(SYS_sendto, box->line_fd, &go, 1, MSG_NOSIGNAL, NULL, 0);
 }
 
 /* Wait until the child is in AwaitOutside; it goes on when the rest of the list is done. No fields. */
