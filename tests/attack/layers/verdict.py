@@ -108,7 +108,7 @@ class Lone:
         return bool(self.until) and not unmet((self.until,), this_host())
 
 
-_IDS = ("become-root", "become-root-all", "become-group", "drop-groups", "raise-capabilities", "holds-capability")
+_IDS = ("become-root", "become-root-all", "become-group")
 _SET_IDS = ("set-id-by-chmod", "set-id-by-open", "set-id-by-openat2")
 _FREE = ("handle-name", "io-uring-setup", "io-uring-enter", "add-key", "request-key", "keyctl", "personality", "socket-vsock",
          "socket-alg", "socket-alg-high-bits")  # fmt: skip
@@ -119,23 +119,32 @@ LONE: tuple[Lone, ...] = (
     Lone(Layer.VIEW, ("connect-path",),
          "everybody may connect, by the mode of the socket; before Linux 7.1 Landlock is not asked", until="landlock>=9"),
     Lone(Layer.VIEW, ("shared-memory",),
-         "System V objects have no path for Landlock to judge, and everybody may use this one, by its mode"),
+         "System V objects have no path for Landlock to judge, and everybody may use this one, by its mode; a rule about keys "
+         "would hold nothing, for `shmat` takes the number of any segment"),
     Lone(Layer.VIEW, ("posix-shared-memory",),
-         "Landlock grants `/dev/shm`, which is the box's own; without the view it is the host's"),
+         "Landlock grants `/dev/shm`, which is the box's own; without the view that path is the host's when the rule is made"),
     Lone(Layer.VIEW, ("other-interfaces",),
-         "whoever may make a netlink socket may ask it for names; `strict` makes none", profiles=("python",)),
+         "libraries ask a netlink socket for names and addresses, and what is asked lies in memory; `strict` makes none",
+         profiles=("python",)),
     Lone(Layer.VIEW, ("send-datagram",),
          "before Linux 7.2 Landlock knows TCP only; `strict` makes no such socket", profiles=("python",), until="landlock>=10"),
     Lone(Layer.PRIVILEGE, _IDS,
-         "ids and capabilities are what privilege is; programs give theirs up by the same calls, so filters allow them"),
+         "no other id is mapped, and no capability is there to become one: both are privilege; programs set their own ids by the "
+         "same calls, and rules do not know which these are"),
+    Lone(Layer.PRIVILEGE, ("raise-capabilities", "holds-capability"),
+         "capabilities are what privilege is; programs give theirs up by `capset`, and the sets lie in memory, where no "
+         "filter looks"),
     Lone(Layer.PRIVILEGE, ("forget-no-new-privs",),
          "it is a flag of the process, which the kernel lets nobody clear"),
     Lone(Layer.PRIVILEGE, ("nice-up", "raise-limit"),
-         "programs may lower both; what is higher only the kernel can tell, which knows what they are"),
+         "programs may lower both; what is higher only the kernel can tell, which knows what they are: a limit lies in "
+         "memory, and a niceness is more or less than the one before"),
     Lone(Layer.SECCOMP, _SET_IDS,
-         "the mode of a file is its owner's to set, and no right of Landlock"),
+         "the mode of a file is its owner's to set, and no right of Landlock; a mount without set-user-id programs keeps the "
+         "bit"),
     Lone(Layer.SECCOMP, _FREE,
-         "everybody may, with no capability and in any namespace: only a filter stands ahead of it"),
+         "everybody may, with no capability and in any namespace; what switches some of it off (`kernel.io_uring_disabled`) "
+         "is the whole machine's"),
     Lone(Layer.SECCOMP, ("setns-own", "quotactl"),
          "the attempt is to reach the code of the call, with wrong arguments; what asks for a capability comes later"),
     Lone(Layer.SECCOMP, ("int80", "x32"),

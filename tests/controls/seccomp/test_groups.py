@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from sandboxer.abi.capabilities import Capability
 from sandboxer.abi.constants import CONSTANTS
+from sandboxer.abi.errnos import Errno
 from sandboxer.abi.syscalls_table import NUMBERS
-from sandboxer.controls.seccomp.rules import CALLS, Rule
+from sandboxer.controls.seccomp.rules import CALLS, Rule, Situation
+from sandboxer.controls.seccomp.stack import compile_stack
 from sandboxer.model.node import Mapping, Scalar, Sequence, parse_node
 from sandboxer.verify.simulate import Call, run_stack
 from tests.controls.seccomp.filters import POLICIES, Groups, meaning, programs
@@ -196,6 +199,15 @@ def test_application_keeps_address_protection() -> None:
 def test_application_may_name_itself_and_not_rewrite_its_memory_map() -> None:
     assert errno("prctl", CONSTANTS["PR_SET_NAME"]) == 0
     assert errno("prctl", CONSTANTS["PR_SET_MM"]) == 1
+
+
+@pytest.mark.parametrize(("held", "answer"), [(0, Errno.EPERM), (1 << Capability.SETGID, 0)])
+def test_groups_are_set_only_by_who_may_hold_the_capability(held: int, answer: int) -> None:
+    """Without it the kernel answers the same."""
+    found = meaning('allow: [execve, exit_group, "@ids-change"]').at(Situation("x86_64", (6, 12), held))
+    (filter_,) = compile_stack(found, "x86_64")
+    assert run_stack([filter_.program], Call(NUMBERS["x86_64"]["setgroups"], (0, 0))).errno == answer
+    assert run_stack([filter_.program], Call(NUMBERS["x86_64"]["setgid"], (0,))).errno == 0
 
 
 def test_denied_network_leaves_local_sockets() -> None:
