@@ -21,18 +21,24 @@ SELINUX_MODULE = Path(__file__).with_name("guest") / "confined.cil"
 """What the guest's policy has beyond Debian's. Compiling the policy takes 22 s inside, and 5 s here."""
 SELINUX_HOOK = """
 set -eu
-cp "$0" "$1/tmp/confined.cil"
-chroot "$1" semodule -n -s default -i /tmp/confined.cil
-rm "$1/tmp/confined.cil"
-chroot "$1" setfiles -F -e /proc -e /sys -e /dev /etc/selinux/default/contexts/files/file_contexts /
+root=$1
+shift
+mkdir "$root/tmp/modules"
+cp "$@" "$root/tmp/modules"
+chroot "$root" sh -c 'exec semodule -n -s default -i /tmp/modules/*'
+rm -r "$root/tmp/modules"
+chroot "$root" setfiles -F -e /proc -e /sys -e /dev /etc/selinux/default/contexts/files/file_contexts /
 """
 """Labels are attributes of files, which need no SELinux on this machine, and which stay on the disk."""
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 SPARE_BYTES = 1024 * MIB
 
 
-def build_root(image: Path, work: Path) -> None:
-    """Install the packages below a directory that is there and empty, and make a disk of them."""
+def build_root(image: Path, work: Path, module: Path) -> None:
+    """Install the packages below a directory that is there and empty, and make a disk of them.
+
+    module: a further one for the guest's policy, compiled.
+    """
     if os.geteuid() != 0:
         raise BuildError("the root of the test VM is built by root: its files belong to several users")
     codename = read_codename()
@@ -43,7 +49,7 @@ def build_root(image: Path, work: Path) -> None:
         "mmdebstrap", "--variant=minbase", "--mode=root", f"--components={COMPONENT}", f"--include={','.join(PACKAGES)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED), "--dpkgopt=force-unsafe-io",
         f"--customize-hook=chroot \"$1\" useradd --create-home --shell /bin/bash --user-group {USER}",
-        f"--customize-hook=sh -c {shlex.quote(SELINUX_HOOK)} {shlex.quote(str(SELINUX_MODULE))} \"$1\"",
+        f"--customize-hook=sh -c {shlex.quote(SELINUX_HOOK)} sh \"$1\" {shlex.join(map(str, (SELINUX_MODULE, module)))}",
         codename, str(tree), *(source.line for source in read_sources(codename)),
     ])  # fmt: skip
     shutil.rmtree(tree / "var/cache/apt", ignore_errors=True)

@@ -7,11 +7,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.vm import archive, boot, disk, kernel, root
+from tests.vm import archive, boot, disk, kernel, policy, root
 from tests.vm.boot import QEMU, Boot, Parts
 from tests.vm.guest.machine import ERR, FILE, OUT
 from tests.vm.kernel import Kernel, build_kernel, make_cpio
 from tests.vm.machine import Machine, MachineError, memory_file
+from tests.vm.policy import MODULE, build_module
 from tests.vm.root import SELINUX_MODULE, build_root
 from tests.vm.store import HERE, ROOT, cached, say
 from tests.vm.tree import DISK_BYTES, make_tree_disk
@@ -52,9 +53,17 @@ def find_kernel(name: str) -> Kernel:
 def find_root() -> Path:
     """The disk with the root, built if need be."""
     inputs: list[str | Path] = [archive.read_codename(), *archive.source_files(), Path(str(root.__file__)), *_SOURCES]
-    inputs.append(SELINUX_MODULE)
-    make = cached("root", inputs, lambda into: build_root(into / "root.img", into), "installing the root")
+    module = find_module()
+    inputs += [SELINUX_MODULE, module]
+    make = cached("root", inputs, lambda into: build_root(into / "root.img", into, module), "installing the root")
     return make / "root.img"
+
+
+def find_module() -> Path:
+    """A module that Debian's policy lacks, built if need be."""
+    inputs = [archive.read_codename(), *archive.source_files(), Path(str(policy.__file__)), Path(str(archive.__file__))]
+    made = cached(f"policy-{MODULE}", inputs, build_module, f"compiling the policy's module {MODULE}")
+    return made / f"{MODULE}.pp"
 
 
 def find_parts(wanted: Boot) -> Parts:
