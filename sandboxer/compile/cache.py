@@ -21,7 +21,7 @@ else:
 
 MAGIC = b"SBXPLN\x01\n"
 DIGEST_BYTES = 32
-PARTS = 8
+PARTS = 10
 MAX_ENTRY_BYTES = 16 << 20
 MAX_ENTRIES = 256
 ENTRIES_KEPT = 192
@@ -36,10 +36,11 @@ class Entry:
     """A compiled plan and what a run needs to know besides: the recipe, descriptors to keep, and `about` (JSON text for people).
 
     inputs: paths and their stamps. valid_until: seconds since the epoch after which an override has expired; 0: never.
-    holes: where each run puts two categories of its own into the plan (`seal.fill_holes`).
+    holes: where each run puts two categories of its own into the plan (`seal.fill_holes`). context: that of the command under
+    SELinux, with such a hole; handed: those of its standard streams that are the caller's own (`kernel.lsm.handed`).
     """
 
-    __slots__ = ("about", "fixed", "holes", "inputs", "kept", "passed", "plan", "valid_until")
+    __slots__ = ("about", "context", "fixed", "handed", "holes", "inputs", "kept", "passed", "plan", "valid_until")
 
     def __init__(
         self,
@@ -49,6 +50,8 @@ class Entry:
         fixed: Iterable[bytes] = (),
         kept: Iterable[int] = (),
         holes: Iterable[int] = (),
+        context: bytes = b"",
+        handed: Iterable[int] = (),
         inputs: Iterable[tuple[str, str]] = (),
         valid_until: int = 0,
         about: bytes = b"{}",
@@ -58,6 +61,8 @@ class Entry:
         self.fixed = tuple(fixed)
         self.kept = tuple(kept)
         self.holes = tuple(holes)
+        self.context = context
+        self.handed = tuple(handed)
         self.inputs = tuple(inputs)
         self.valid_until = valid_until
         self.about = about
@@ -92,7 +97,7 @@ def plan_digest(plan: bytes) -> str:
 
 
 def write_entry(entry: Entry) -> bytes:
-    """Magic, digest of the rest, eight lengths, eight parts."""
+    """Magic, digest of the rest, ten lengths, ten parts."""
     inputs = [text for pair in entry.inputs for text in pair]
     parts = (
         entry.plan,
@@ -102,6 +107,8 @@ def write_entry(entry: Entry) -> bytes:
         "\0".join(inputs).encode("utf-8", "surrogateescape"),
         str(entry.valid_until).encode(),
         b" ".join(str(number).encode() for number in entry.holes),
+        entry.context,
+        b" ".join(str(number).encode() for number in entry.handed),
         entry.about,
     )
     body = b"".join(len(part).to_bytes(4, "little") for part in parts) + b"".join(parts)
@@ -119,7 +126,7 @@ def read_entry(data: bytes) -> Entry | None:
         length = int.from_bytes(body[4 * number : 4 * number + 4], "little")
         parts.append(bytes(body[at : at + length]))
         at += length
-    plan, passed, fixed, kept, inputs, valid_until, holes, about = parts
+    plan, passed, fixed, kept, inputs, valid_until, holes, context, handed, about = parts
     texts = inputs.decode("utf-8", "surrogateescape").split("\0") if inputs else []
     return Entry(
         plan,
@@ -129,6 +136,8 @@ def read_entry(data: bytes) -> Entry | None:
         inputs=zip(texts[::2], texts[1::2], strict=True),
         valid_until=int(valid_until),
         holes=map(int, holes.split()),
+        context=context,
+        handed=map(int, handed.split()),
         about=about,
     )
 

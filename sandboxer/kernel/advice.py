@@ -313,8 +313,9 @@ ADVICE: Mapping[str, Rows] = {
     "mount_overlay": {
         **_NEW_MOUNT,
         "EINVAL": (
-            "the file system of the changes cannot be an upper layer (an overlay itself, NFS, no xattrs), or it lies below",
-            "keep the changes on ext4, xfs, btrfs or tmpfs, outside the tree itself",
+            "the file system of the changes cannot be an upper layer (an overlay itself, NFS, no xattrs), or it lies below; "
+            "or something is mounted in the tree, which an overlay in a user namespace may not uncover",
+            "keep the changes on ext4, xfs, btrfs or tmpfs, outside the tree itself; or name a directory without mounts",
         ),
         "ENODEV": ("the overlay file system is not loaded", "sudo modprobe overlay"),
         "EPERM": (

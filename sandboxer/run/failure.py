@@ -25,7 +25,7 @@ def explain_failure(record: dict[str, int], about: About, candidates: Sequence[s
         case Outcome.NOT_FOUND:
             return _explain_not_found(command, candidates)
         case Outcome.NOT_EXECUTABLE:
-            return _explain_not_executable(command, record["fail_errno"])
+            return _explain_not_executable(command, record["fail_errno"], about)
         case Outcome.SETUP_FAILED:
             return _explain_setup(record, about, command)
         case _:
@@ -68,7 +68,7 @@ def _explain_not_found(command: str, candidates: Sequence[str]) -> Problem:
     return Problem(f"cannot run {command}: no such file", why=why)
 
 
-def _explain_not_executable(command: str, errno: int) -> Problem:
+def _explain_not_executable(command: str, errno: int, about: About) -> Problem:
     if errno == _ENOEXEC:
         why, attempt = (
             "it is neither a program of this machine nor a script with `#!`",
@@ -80,6 +80,9 @@ def _explain_not_executable(command: str, errno: int) -> Problem:
     else:
         why = "it lacks the x bit, or it lies where the profile lets nothing be executed (read and write grants are noexec)"
         attempt = "grant its directory under `execute:`, or start it with its interpreter"
+        if any(step.op == "SetExecContext" for step in about.inside):
+            why += "; or its type is none that the SELinux domain is entered through (`dmesg` has a line: entrypoint)"
+            attempt += "; show its directory as an `overlay:`, where files have the box's own type"
     return Problem(f"cannot run {command}: {errno_name(errno)}", why=why, attempt=attempt)
 
 

@@ -29,7 +29,7 @@ from sandboxer.model.place import option_place
 from sandboxer.model.plan import Plan, Recipe
 from sandboxer.model.policy import Enforce, Policy, Trait
 from sandboxer.run.about import ToldOption, tell_about, write_about
-from sandboxer.run.labels.contexts import Wanted, find_unknown, module_of
+from sandboxer.run.labels.contexts import Wanted, context_of, find_handed, find_unknown, module_of
 from sandboxer.run.own import keep_own
 from sandboxer.run.request import Request
 from sandboxer.run.scoped import Ask, can_be_asked, scope_inputs, told_problem, wants_scope
@@ -248,6 +248,8 @@ def make_entry(request: Request, plan: Plan, resolved: Resolved, *, inputs: tupl
         fixed=(os.fsencode(f"{name}={value}") for name, value in plan.recipe.set),
         kept=kept,
         holes=find_holes(plan),
+        context=os.fsencode(context_of(plan)),
+        handed=find_handed(plan),
         inputs=[(path, stamp(path)) for path in dict.fromkeys(inputs)],
         valid_until=_midnight(resolved.valid_until) if resolved.valid_until else 0,
         about=write_about(about),

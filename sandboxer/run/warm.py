@@ -7,7 +7,7 @@ import sys
 
 from sandboxer import __version__
 from sandboxer.compile.cache import Entry, PlanCache, cache_path, entry_key
-from sandboxer.compile.seal import fill_holes, seal
+from sandboxer.compile.seal import HOLE, fill_holes, seal
 from sandboxer.kernel.stamp import host_key, stamp
 from sandboxer.launcher.spawn import Launch, launcher_path, spawn
 from sandboxer.run.request import Command, Request
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT = "2"
+FORMAT = "3"
 SEARCHED = (b"XDG_CONFIG_HOME", b"TMPDIR", b"USER", b"LOGNAME", b"XDG_RUNTIME_DIR")
 """Variables that decide where profiles and the user's systemd are looked for, or that a profile can name."""
 
@@ -52,19 +52,35 @@ def launch_entry(
 ) -> Launch:
     """Start a command under a compiled plan. watch_fd: where the listener goes, if its filter is watched.
 
-    passed: descriptors that are open in the box until the command is executed; it does not get them. Raises: OSError, SealError.
+    passed: descriptors that are open in the box until the command is executed; it does not get them.
+    Raises: OSError, SealError; HostError for a descriptor that SELinux would take away from the command.
     """
     words = [word.encode("utf-8", "surrogateescape") for word in command.argv]
     sealed = seal(entry.plan, command.candidates, words, command.environment)
     if not entry.holes:
+        if entry.context:
+            check_handed(entry, entry.context, stdio)
         return spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed), forwards=forwards, watch_fd=watch_fd)
     from sandboxer.kernel.lsm.pair import take_pair
 
     pair, held = take_pair()
     try:
         sealed = fill_holes(sealed, entry.holes, pair)
+        check_handed(entry, entry.context.replace(HOLE, pair), stdio)
         launch = spawn(sealed, stdio=stdio, kept=(*entry.kept, *passed, held), forwards=forwards, watch_fd=watch_fd)
         launch.pair = pair
         return launch
     finally:
         os.close(held)  # the box has it, until its last process of ours is gone
+
+
+def check_handed(entry: Entry, context: bytes, stdio: tuple[int, int, int]) -> None:
+    """Whether the command keeps what it is handed. Raises: HostError."""
+    from sandboxer.kernel.lsm.handed import find_lost
+
+    given = [(number, stdio[number]) for number in entry.handed]
+    lost = find_lost(os.fsdecode(context), (*given, *((number, number) for number in entry.kept if number > 2)))
+    if lost is not None:
+        from sandboxer.run.labels.lost import lost_error
+
+        raise lost_error(lost, os.fsdecode(context))

@@ -21,6 +21,8 @@ def entry_of(*paths: Path) -> Entry:
         fixed=[b"HOME=/h", b"EMPTY="],
         kept=[3, 7],
         holes=[100, 200],
+        context=b"u:r:t:s0:c???,c???",
+        handed=[0, 2],
         inputs=[(str(path), stamp(str(path))) for path in paths],
         about=b'{"a":1}',
     )

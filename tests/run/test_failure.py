@@ -57,6 +57,16 @@ def test_program_without_x_bit_tells_what_to_do() -> None:
     assert "execute:" in problem.attempt
 
 
+def test_program_that_no_domain_may_be_entered_through_tells_so() -> None:
+    about = make_about()
+    labelled = replace(about, inside=(*about.inside, ToldStep("SetExecContext", "run it in a domain", "selinux")))
+    problem = explain_failure(make_record(Outcome.NOT_EXECUTABLE, fail_errno=errno.EACCES), labelled, ("/bin/x",))
+    assert problem is not None
+    assert "its type is none that the SELinux domain is entered through" in problem.why
+    assert "overlay:" in problem.attempt
+    assert "SELinux" not in failure(Outcome.NOT_EXECUTABLE, fail_errno=errno.EACCES).why
+
+
 def test_program_of_another_kind_tells_what_to_do() -> None:
     problem = failure(Outcome.NOT_EXECUTABLE, fail_errno=errno.ENOEXEC)
     assert "interpreter" in problem.attempt

@@ -11,7 +11,8 @@ from types import TracebackType
 from sandboxer.abi import audit
 from sandboxer.abi.capabilities import Capability
 from sandboxer.kernel.audit.records import Record, parse_record
-from sandboxer.kernel.lsm.selinux import find_missing, find_selinux_obstacle, is_permissive, read_own_context
+from sandboxer.kernel.lsm.handed import find_missing
+from sandboxer.kernel.lsm.selinux import find_selinux_obstacle, is_permissive, read_own_context
 
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _STATUS = struct.Struct("=8I")  # struct audit_status: mask, enabled, failure, pid, rate_limit, backlog_limit, lost, backlog

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sandboxer.errors import HostError, Problem
 from sandboxer.kernel.child import run_piped
+from sandboxer.kernel.lsm.handed import LABEL, ROOT
 from sandboxer.kernel.obstacle import Obstacle
 from sandboxer.kernel.proc import find_text
 
-ROOT = "/sys/fs/selinux"
 OWN_CONTEXT = "/proc/self/attr/current"
-LABEL = "security.selinux"
 SEMODULES = ("/usr/sbin/semodule", "/sbin/semodule", "/usr/bin/semodule")
 _INSTALL = "install the package that has `semodule` (policycoreutils)"
-_ALL_BITS = 0xFFFFFFFF
 _CATEGORIES = 1024
 
 
@@ -46,39 +44,6 @@ def read_own_context() -> str:
 def is_permissive() -> bool:
     """Whether what the policy does not allow is only recorded."""
     return (find_text(f"{ROOT}/enforce") or "").strip() != "1"
-
-
-def is_valid(context: str) -> bool:
-    """Whether the loaded policy has this context: its user, role, type and level, and that they fit each other."""
-    try:
-        with open(f"{ROOT}/context", "r+b", buffering=0) as file:
-            file.write(os.fsencode(context) + b"\0")
-    except OSError:
-        return False  # EINVAL: there is no such one
-    return True
-
-
-def find_missing(source: str, target: str, kind: str, wanted: Iterable[str]) -> tuple[str, ...]:
-    """Those permissions of a class that the policy does not allow a context over another one; all where it cannot be asked.
-
-    A permission that the policy does not know is not asked for. Source: security/selinux/selinuxfs.c, sel_write_access.
-    """
-    names = tuple(wanted)
-    try:
-        number = int(find_text(f"{ROOT}/class/{kind}/index") or "")
-        with open(f"{ROOT}/access", "r+b", buffering=0) as file:
-            file.write(os.fsencode(f"{source} {target} {number} {_ALL_BITS:x}") + b"\0")
-            file.seek(0)
-            allowed = int(file.read(4096).split()[0], 16)
-    except (OSError, ValueError, IndexError):
-        return names
-    bits = {name: _bit(kind, name) for name in names}
-    return tuple(name for name, bit in bits.items() if bit and not allowed & bit)
-
-
-def _bit(kind: str, permission: str) -> int:
-    text = find_text(f"{ROOT}/class/{kind}/perms/{permission}")
-    return 1 << int(text) - 1 if text and text.strip().isdigit() else 0
 
 
 def find_label(path: str) -> str:

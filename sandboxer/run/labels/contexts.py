@@ -12,9 +12,10 @@ from sandboxer.compile.seal import HOLE
 from sandboxer.controls.lsm import selinux
 from sandboxer.controls.lsm.selinux.types import TREES
 from sandboxer.controls.paths import covers
-from sandboxer.kernel.lsm.selinux import find_label, find_missing, is_valid
+from sandboxer.kernel.lsm.handed import find_missing, is_valid
+from sandboxer.kernel.lsm.selinux import find_label
 from sandboxer.model.host import Host, Unloaded
-from sandboxer.model.op import PAIR, LabelMounts, MountOverlay, OpenTree, SetExecContext
+from sandboxer.model.op import PAIR, LabelMounts, LimitOutput, MountOverlay, OpenTree, SetExecContext
 from sandboxer.model.plan import Plan
 
 _ANY_PAIR = "c100,c101"
@@ -41,7 +42,7 @@ class Wanted:
 def find_unknown(wanted: Wanted, host: Host) -> tuple[Unloaded, ...]:
     """What is in the way, by the type that it is about: at most one thing, with the command that takes it away."""
     ops = [step.op for step in wanted.plan.inside]
-    context = next((op.context.replace(PAIR, _ANY_PAIR) for op in ops if isinstance(op, SetExecContext)), "")
+    context = context_of(wanted.plan).replace(PAIR, _ANY_PAIR)
     files = next((op.context.replace(PAIR, _ANY_PAIR) for op in ops if isinstance(op, LabelMounts)), "")
     for found in _obstacles(wanted, host, context, files):
         return (found,)
@@ -50,8 +51,24 @@ def find_unknown(wanted: Wanted, host: Host) -> tuple[Unloaded, ...]:
 
 def module_of(plan: Plan) -> str:
     """The name of the module whose domain the command enters; empty for a plan without one."""
-    found = (step.op.context for step in plan.inside if isinstance(step.op, SetExecContext))
-    return next((_type_of(context).removesuffix("_t") for context in found), "")
+    context = context_of(plan)
+    return _type_of(context).removesuffix("_t") if context else ""
+
+
+def context_of(plan: Plan) -> str:
+    """The context of the command; empty for a plan without one."""
+    return next((step.op.context for step in plan.inside if isinstance(step.op, SetExecContext)), "")
+
+
+def find_handed(plan: Plan) -> tuple[int, ...]:
+    """Those of the standard streams that are the caller's own: a terminal is the box's, and limited outputs are our pipes."""
+    if plan.recipe.terminal:
+        return ()
+    return (0,) if _limits_output(plan) else (0, 1, 2)
+
+
+def _limits_output(plan: Plan) -> bool:
+    return not plan.recipe.terminal and any(isinstance(step.op, LimitOutput) for step in plan.before)
 
 
 def _type_of(context: str) -> str:
@@ -68,6 +85,9 @@ def _obstacles(wanted: Wanted, host: Host, context: str, files: str) -> Iterator
     own, name = host.selinux_context, _type_of(context)
     if find_missing(own, own, "process", ("setexec",)) or find_missing(own, context, "process", ("transition",)):
         yield Unloaded(name, f"{own} may not enter it", "start it from an unconfined login, such as unconfined_t")
+    if _limits_output(wanted.plan) and (missing := find_missing(context, own, "fifo_file", ("write",))):
+        why = f"limited outputs go through pipes of {own}, which it may not use ({' '.join(missing)})"
+        yield Unloaded(name, why, "`limits: {output: unlimited}`, or a terminal (-t)")
     for path, is_written in _shown(wanted.plan):
         yield from _label_obstacle(path, name, context, wanted, is_written=is_written)
 
@@ -92,8 +112,13 @@ def _label_obstacle(path: str, name: str, context: str, wanted: Wanted, *, is_wr
     if row is None or not label:
         return
     missing = find_missing(context, label, row[1], row[3] if is_written else row[2])
+    is_system = any(covers(tree.path, path) for tree in TREES) or covers("/dev", path)
+    if is_system and not is_written and not wanted.is_made:
+        return  # the policy's authors have decided what of the system their domain may read: the job is told EACCES
     if missing:
-        is_system = any(covers(tree.path, path) for tree in TREES) or covers("/dev", path)
         mend = f"restorecon -R {path}" if is_system else f"chcon -R -t {selinux.SHARED_TYPE} {path}"
         why = f"{path} has the label {label}, which it may not {'write to' if is_written else 'read'} ({' '.join(missing)})"
-        yield Unloaded(name, why, mend if wanted.is_made else f"chcon -R -t TYPE {path}, with a type that {name} may use")
+        if not wanted.is_made:
+            kind = selinux.FILE_TYPES.get(name)
+            mend = f"chcon -R -t {kind} {path}" if kind else f"chcon -R -t TYPE {path}, with a type that {name} may use"
+        yield Unloaded(name, why, mend)

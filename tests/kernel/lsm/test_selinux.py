@@ -18,13 +18,8 @@ CONTEXT = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory in which the kernel's files are: a policy is loaded and enforced."""
-    for name, text in (("policyvers", "33"), ("enforce", "1"), ("own", f"{CONTEXT}\0"), ("context", ""), ("access", "")):
+    for name, text in (("policyvers", "33"), ("enforce", "1"), ("own", f"{CONTEXT}\0")):
         (tmp_path / name).write_text(text)
-    perms = tmp_path / "class/file/perms"
-    perms.mkdir(parents=True)
-    (tmp_path / "class/file/index").write_text("6")
-    for number, name in enumerate(("ioctl", "read", "write"), 1):
-        (perms / name).write_text(str(number))
     monkeypatch.setattr(selinux, "ROOT", str(tmp_path))
     monkeypatch.setattr(selinux, "OWN_CONTEXT", str(tmp_path / "own"))
     return tmp_path
@@ -54,58 +49,6 @@ def test_kernel_without_selinux_is_told(told: Path) -> None:
 def test_permissive_kernel_is_told(told: Path, text: str, is_permissive: bool) -> None:
     (told / "enforce").write_text(text)
     assert selinux.is_permissive() == is_permissive
-
-
-def test_context_is_asked_for_whole_and_a_file_that_cannot_be_asked_knows_none(told: Path) -> None:
-    assert selinux.is_valid("u:r:t:s0")
-    assert (told / "context").read_bytes() == b"u:r:t:s0\0"
-    (told / "context").unlink()
-    assert not selinux.is_valid("u:r:t:s0")
-
-
-def answer(told: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """What the kernel says of access: here the file is one that gives back what stands behind the question."""
-    real = open
-
-    class Asked:
-        def __init__(self, path: str, *words: object, **more: object) -> None:
-            self.file = real(path, "wb")
-
-        def __enter__(self) -> Asked:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.file.close()
-
-        def write(self, data: bytes) -> None:
-            self.file.write(data)
-
-        def seek(self, at: int) -> None:
-            pass
-
-        def read(self, count: int) -> bytes:
-            return text.encode()
-
-    monkeypatch.setattr("builtins.open", lambda path, *words, **more: (
-        Asked(path) if str(path) == str(told / "access") else real(path, *words, **more)
-    ))  # fmt: skip
-
-
-def test_missing_permissions_are_those_whose_bits_the_kernel_does_not_give(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(told, monkeypatch, "2 ffffffff 0 ffffffff 1 0")
-    assert selinux.find_missing("u:r:a:s0", "u:r:b:s0", "file", ("ioctl", "read", "write")) == ("ioctl", "write")
-    assert (told / "access").read_bytes() == b"u:r:a:s0 u:r:b:s0 6 ffffffff\0"
-
-
-def test_permission_that_the_policy_does_not_know_is_not_missed(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(told, monkeypatch, "2 ffffffff 0 ffffffff 1 0")
-    assert selinux.find_missing("a", "b", "file", ("read", "watch")) == ()
-
-
-def test_everything_is_missing_where_nobody_can_be_asked(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert selinux.find_missing("a", "b", "nothing", ("read",)) == ("read",)
-    answer(told, monkeypatch, "")
-    assert selinux.find_missing("a", "b", "file", ("read",)) == ("read",)
 
 
 def test_file_without_a_label_has_none(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sandboxer.model.op import (
     U32,
     U64,
     LabelMounts,
+    LimitOutput,
     MountOverlay,
     Op,
     OpenTree,
@@ -27,7 +28,7 @@ from sandboxer.model.plan import Plan, Recipe, Step
 from sandboxer.model.report import Report
 from sandboxer.model.stage import Stage
 from sandboxer.run.labels import contexts
-from sandboxer.run.labels.contexts import Wanted, find_unknown, module_of
+from sandboxer.run.labels.contexts import Wanted, context_of, find_handed, find_unknown, module_of
 
 COMMAND, FILES = f"u:r:sandboxer_1_t:s0:{PAIR}", f"u:object_r:sandboxer_1_file_t:s0:{PAIR}"
 READ_ONLY = MountAttr.RDONLY
@@ -90,6 +91,49 @@ def test_type_that_the_policy_lacks_is_told_with_what_loads_it(policy: Policy, n
     assert (found.name, found.found, found.mend) == (name, "the module is not loaded", "load it")
     (found,) = find_unknown(wanted(is_made=False), HOST)
     assert found.found.startswith("the policy has no context u:")
+
+
+def test_domain_by_name_may_be_refused_a_part_of_the_system_and_one_of_ours_may_not(policy: Policy) -> None:
+    policy.labels["/etc"] = "u:object_r:odd_t:s0"
+    policy.refused["sandboxer_1_t", "odd_t", "dir"] = {"read", "write"}
+    shown, changed = tree("/etc", attributes=READ_ONLY), tree("/etc")
+    assert find_unknown(wanted(shown, is_made=False), HOST) == ()
+    assert find_unknown(wanted(shown), HOST) != ()
+    assert find_unknown(wanted(changed, is_made=False), HOST) != ()
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"), [("container_t", "chcon -R -t container_file_t {}"), ("other_t", "chcon -R -t TYPE {}, ")]
+)
+def test_directory_of_a_domain_by_name_is_to_have_the_type_of_its_files(
+    policy: Policy, tmp_path: Path, name: str, mend: str
+) -> None:
+    policy.labels[str(tmp_path)] = "u:object_r:var_t:s0"
+    policy.refused[name, "var_t", "dir"] = {"read"}
+    ops = (LabelMounts(Text(FILES)), tree(tmp_path), SetExecContext(Text(f"u:r:{name}:s0")))
+    steps = tuple(Step(op, Stage.SOURCES, "test") for op in ops)
+    (found,) = find_unknown(Wanted(replace(wanted().plan, inside=steps), False, ""), HOST)
+    assert found.mend.startswith(mend.format(tmp_path))
+
+
+def test_limited_outputs_go_through_pipes_that_the_domain_has_to_be_allowed(policy: Policy) -> None:
+    limit = Step(LimitOutput(U64(1)), Stage.CLOCK, "test")
+    limited = Wanted(replace(wanted().plan, before=(limit,)), False, "")
+    assert find_unknown(limited, HOST) == ()
+    policy.refused["sandboxer_1_t", "caller_t", "fifo_file"] = {"write"}
+    (found,) = find_unknown(limited, HOST)
+    assert found.found == "limited outputs go through pipes of u:r:caller_t:s0, which it may not use (write)"
+    assert find_unknown(wanted(is_made=False), HOST) == ()
+    terminal = replace(limited.plan, recipe=replace(limited.plan.recipe, terminal=True))
+    assert find_unknown(replace(limited, plan=terminal), HOST) == ()
+
+
+def test_streams_are_the_callers_own_unless_they_are_a_terminal_or_limited() -> None:
+    plain = wanted().plan
+    terminal = replace(plain, recipe=replace(plain.recipe, terminal=True))
+    limited = replace(plain, before=(Step(LimitOutput(U64(1)), Stage.CLOCK, "test"),))
+    assert [find_handed(plan) for plan in (plain, terminal, limited)] == [(0, 1, 2), (), (0,)]
+    assert context_of(plain) == COMMAND
 
 
 @pytest.mark.parametrize(("target", "permission"), [("caller_t", "setexec"), ("sandboxer_1_t", "transition")])

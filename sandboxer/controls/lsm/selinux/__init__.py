@@ -29,9 +29,9 @@ from sandboxer.model.section import Field, Merge, Section
 from sandboxer.model.stage import Stage
 
 __all__ = [
-    "FIELDS", "NAME", "PREFIX", "SHARED_MODULE", "SHARED_TYPE", "STACKED", "TITLE", "Module", "Settings", "explain", "in_place",
-    "lower", "make_module", "mentions", "need", "refuses_sockets", "settings", "shared_module_path", "traits", "understand",
-    "widens",
+    "FIELDS", "FILE_TYPES", "NAME", "PREFIX", "SHARED_MODULE", "SHARED_TYPE", "STACKED", "TITLE", "Module", "Settings",
+    "explain", "in_place", "lower", "make_module", "mentions", "need", "refuses_sockets", "settings", "shared_module_path",
+    "traits", "understand", "widens",
 ]  # fmt: skip
 
 NAME = "selinux"
