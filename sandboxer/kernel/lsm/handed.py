@@ -20,6 +20,8 @@ ROOT = "/sys/fs/selinux"
 LABEL = "security.selinux"
 _ALL_BITS = 0xFFFFFFFF
 _KIND_MASK, _SOCKET_KIND = 0o170000, 0o140000
+_NULL = os.makedev(1, 3)
+"""/dev/null, for which a null device is as good. Source: Documentation/admin-guide/devices.txt."""
 _KINDS = {0o010000: "fifo_file", 0o020000: "chr_file", 0o040000: "dir", 0o060000: "blk_file", 0o100000: "file"}
 """What stat(2) says of a file -> its class. What has no kind is the kernel's own (eventfd, ...), and nobody is asked for it."""
 _SOCKETS = {
@@ -66,9 +68,10 @@ def find_lost(context: str, given: Iterable[tuple[int, int]]) -> Lost | None:
 
 def _class_of(descriptor: int) -> str:
     """The class of an open file; empty for one that is not asked for."""
-    kind = os.fstat(descriptor).st_mode & _KIND_MASK
+    seen = os.fstat(descriptor)
+    kind = seen.st_mode & _KIND_MASK
     if kind != _SOCKET_KIND:
-        return _KINDS.get(kind, "")
+        return "" if _KINDS.get(kind) == "chr_file" and seen.st_rdev == _NULL else _KINDS.get(kind, "")
     borrowed = socket(fileno=descriptor)  # it asks the kernel what it is
     try:
         return _SOCKETS.get((borrowed.family, borrowed.type), "")

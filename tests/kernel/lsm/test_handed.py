@@ -143,7 +143,7 @@ def test_file_is_asked_for_what_it_was_opened_for(
         (lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0], "unix_dgram_socket"),
         (lambda: socket.socket(socket.AF_INET), "tcp_socket"),
         (lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), "udp_socket"),
-        (partial(open, "/dev/null", "rb"), "chr_file"),
+        (partial(open, "/dev/zero", "rb"), "chr_file"),
         (tempfile.TemporaryFile, "file"),
     ],
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_what_has_no_class_is_closed_or_has_no_label_is_not_asked_for(
 
 
 def test_permissive_kernel_takes_nothing_away(policy: dict[tuple[str, str], set[str]], told: Path) -> None:
-    with open("/dev/null", "rb") as file:
+    with open("/dev/zero", "rb") as file:
         policy[f"type{file.fileno()}", "chr_file"] = {"read"}
         assert find_lost(COMMAND, one(file.fileno())) is not None
         for text in ("0", ""):
@@ -190,3 +190,10 @@ def test_context_that_the_policy_does_not_know_is_left_to_the_start(policy: dict
         assert find_lost(COMMAND, one(file.fileno())) is not None
         (told / "context").unlink()
         assert find_lost(COMMAND, one(file.fileno())) is None
+
+
+def test_null_device_is_not_missed_where_the_kernel_puts_another_one(policy: dict[tuple[str, str], set[str]]) -> None:
+    for path, is_lost in (("/dev/null", False), ("/dev/zero", True)):
+        with open(path, "rb") as file:
+            policy[f"type{file.fileno()}", "chr_file"] = {"read"}
+            assert (find_lost(COMMAND, one(file.fileno())) is not None) == is_lost
