@@ -44,8 +44,8 @@ def answer(stack: tuple[bytes, ...], number: int, *arguments: int) -> int:
 
 @pytest.mark.parametrize("text", [MINIMAL, APPLICATION, f"{MINIMAL}\ndeny: [seccomp]\nerrno: {{EACCES: [ptrace, seccomp]}}"])
 def test_every_number_answers_as_the_rules_mean(text: str) -> None:
-    found = meaning(text)
-    stack = programs(found)
+    stack = programs(meaning(text))
+    found = meaning(text).at(Situation())
     for number in NUMBERS_TRIED:
         for value in EDGES:
             arguments = (value, value, value ^ HIGH, 0, 0, 0)

@@ -17,7 +17,7 @@ import pytest
 from sandboxer.controls.lsm.selinux import SHARED_TYPE
 from tests.live.boxes import Box
 from tests.live.users import Installation, Person
-from tests.vm.selinux.labels import GENERATE, LABEL, PROJECT, load, relabel, write_profile
+from tests.vm.selinux.labelled import GENERATE, LABEL, PROJECT, load, relabel, write_profile
 
 MORE = "seccomp: {allow: ['@network']}\nlandlock: {unhandled: [signal]}\n"
 CAPABLE = "capabilities: {keep: [dac_override], ambient: [dac_override]}\n"

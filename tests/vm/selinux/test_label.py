@@ -8,55 +8,28 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from sandboxer.controls.lsm.selinux import SHARED_TYPE
 from sandboxer.model.op import LabelMounts, SetExecContext, Text
 from tests.launcher.plans import boxed, boxed_end, launch, plan, shell
 from tests.live.boxes import Box
-from tests.live.users import Installation, Person
-from tests.vm.selinux.labels import GENERATE, LABEL, PROJECT, denials, load, relabel, write_profile
-
-OTHER = PROJECT.replace("filesystem: {{", "filesystem: {{tmpfs: [{{path: /more, execute: true}}], ")
-"""It says what no other profile here does, so its module is another one."""
-_PAIR = re.compile(r"^[^:]+:[^:]+:(\w+):s0:(c\d+,c\d+)$")
-
-
-def domain_and_pair(text: str) -> tuple[str, str]:
-    found = _PAIR.match(text.splitlines()[0])
-    assert found, text
-    return found[1], found[2]
-
-
-@pytest.fixture(scope="module", params=["ordinary", "caller"])
-def project(request: pytest.FixtureRequest, installation: Installation) -> Box:
-    """A box with a labelled directory to write to, and one in it that is kept. One for each person: plans are made once."""
-    person: Person = request.getfixturevalue(request.param)
-    box = Box(person, installation, person.directory("labelled"))
-    box.directory("kept")
-    box.write("kept/note", "note\n")
-    write_profile(box, "plain", PROJECT)
-    write_profile(box, "labelled", PROJECT, GENERATE)
-    load(box, "labelled")
-    relabel(box.place)
-    return box
-
-
-@pytest.fixture(scope="module")
-def module(project: Box) -> str:
-    """The name of the module of the profile `labelled`, which is loaded."""
-    return load(project, "labelled")
-
-
-ONCE = pytest.mark.parametrize("project", ["caller"], indirect=True)
-"""Of what is the same for everybody."""
-AS_ORDINARY = pytest.mark.parametrize("project", ["ordinary"], indirect=True)
+from tests.vm.selinux.labelled import (
+    AS_ORDINARY,
+    GENERATE,
+    LABEL,
+    ONCE,
+    OTHER,
+    PROJECT,
+    denials,
+    domain_and_pair,
+    load,
+    relabel,
+    write_profile,
+)  # fmt: skip
 
 
 def test_command_is_in_the_domain_with_a_pair_of_its_own_and_does_its_work(project: Box, module: str) -> None:
@@ -301,3 +274,20 @@ def test_command_with_a_terminal_is_in_the_domain(project: Box, module: str) -> 
     first, *rest = done.stdout.split()
     assert domain_and_pair(first)[0] == f"{module}_t"
     assert rest == ["/dev/pts/0", "terminal"]
+
+
+@ONCE
+def test_descriptor_that_the_domain_would_lose_is_refused_and_one_that_it_may_use_is_kept(project: Box, module: str) -> None:
+    write_profile(project, "handed", PROJECT, f"options: {{fds: [5]}}\n{GENERATE}")
+    path = project.write("handed", "text\n")
+
+    def run() -> subprocess.CompletedProcess[str]:
+        words = project.words(["cat", "/proc/self/fd/5"], ["--fd", "5"], profile="handed")
+        return project.person.run(["sh", "-c", f'exec "$@" 5< {path}', "sh", *words], cwd=project.place)
+
+    relabel(path, "shadow_t")
+    done = run()
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"descriptor 5 is a file that the SELinux domain {module}_t may not use" in done.stderr
+    relabel(path)
+    assert run().stdout == "text\n"

@@ -1,17 +1,23 @@
-"""What tests of domains share: profiles of boxes, loading their modules, labels of files, and what the kernel recorded."""
+"""What tests of boxes in domains share: profiles, modules that are loaded once, labels, denials."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from sandboxer.controls.lsm.selinux import SHARED_TYPE, shared_module_path
 from tests.live.boxes import Box
 
 SHELL = ("box/application",)
 PROJECT = "filesystem: {{write: ['{place}'], execute: ['{place}'], read_only: ['{place}/kept'], working_directory: '{place}'}}\n"
+OTHER = PROJECT.replace("filesystem: {{", "filesystem: {{tmpfs: [{{path: /more, execute: true}}], ")
+"""It says what no other profile here does, so its module is another one."""
 LABEL = "cat /proc/self/attr/current | tr -d '\\0'"
 GENERATE = "selinux: {type: generate}\n"
+_PAIR = re.compile(r"^[^:]+:[^:]+:(\w+):s0:(c\d+,c\d+)$")
 _loaded: set[str] = set()
 
 
@@ -41,3 +47,14 @@ def denials(*marks: str) -> list[str]:
     """What the kernel recorded with all of these in it."""
     log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
     return [line for line in log.splitlines() if "avc:  denied" in line and all(mark in line for mark in marks)]
+
+
+def domain_and_pair(text: str) -> tuple[str, str]:
+    found = _PAIR.match(text.splitlines()[0])
+    assert found, text
+    return found[1], found[2]
+
+
+ONCE = pytest.mark.parametrize("project", ["caller"], indirect=True)
+"""Of what is the same for everybody."""
+AS_ORDINARY = pytest.mark.parametrize("project", ["ordinary"], indirect=True)
