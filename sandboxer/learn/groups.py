@@ -14,7 +14,10 @@ NEW_CALLS_MAX = 40
 
 
 class Groups:
-    """What each group would add to a policy. Only groups that deny nothing: what they deny would be taken from the profile."""
+    """What each group would add to a policy. Only groups that deny nothing: what they deny would be taken from the profile.
+
+    What a group allows with some capability alone is not counted: jobs seldom hold one, and whoever lacks it is not helped.
+    """
 
     __slots__ = ("_added",)
 
@@ -25,7 +28,9 @@ class Groups:
                 section = groups[name]
                 if not section.said.get("deny"):
                     rules = _rules(section, groups, frozenset({name}))
-                    self._added[name] = tuple(rule for rule in rules if not settings.passes_whole(rule.call))
+                    self._added[name] = tuple(
+                        rule for rule in rules if not rule.when.held and not settings.passes_whole(rule.call)
+                    )
             except ProfileError:
                 continue  # a file that is wrong explains nothing, and whoever uses it is told
 

@@ -206,6 +206,11 @@ def test_every_group_allows_the_call_that_it_is_named_for(place: Place) -> None:
         assert patched.answer(call, *plain(call)) == ALLOW, call
 
 
+def test_group_that_allows_a_call_with_a_capability_alone_is_no_answer() -> None:
+    denial = known("default").denial("setgroups", 1, 2)
+    assert (denial.group, "setgroups" in denial.patch) == ("", True)
+
+
 def test_patch_allows_no_other_use(place: Place) -> None:
     """The twin of the above: what is written is as narrow as what was seen."""
     patch = known("default").denial("socket", 40, 1, 0).patch
