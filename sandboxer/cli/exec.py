@@ -49,6 +49,7 @@ OPTIONS = (
 NOTES = """
 Standard input and output are the command's own. Options can only widen a profile where its `options:` section allows it.
 Ctrl-Z stops the whole box until `fg` or `bg`, but not its wall clock; with --tty the key is the command's.
+In the background the command still reads the terminal where that is one of its streams: redirect all three.
 
 With --explain every refused system call is answered by this process, which says what the profile says. It costs nothing
 for calls that are allowed, and less than strace for those that are not; the profile is compiled anew. What Landlock refuses

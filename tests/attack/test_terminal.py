@@ -225,10 +225,13 @@ def test_interrupt_key_without_a_terminal_of_its_own_reaches_the_job_once(screen
         screen.read_until(PROMPT)
 
 
-def stopped(screen: Screen) -> list[int]:
-    """Press the key in a box without a terminal of its own. The front and the processes of the box, all of which stand still."""
+def stopped(screen: Screen, end: str = "wait") -> list[int]:
+    """Press the key in a box without a terminal of its own. The front and the processes of the box, all of which stand still.
+
+    end: what the job does when it is ready. While it runs in the background it may not read: the shell reads the same keys.
+    """
     screen.enter("set -b")
-    screen.begin(screen.box("sh -c 'sleep 600 & setsid sleep 600 & echo ready; read line; echo got $line'", "--timeout 1m"))
+    screen.begin(screen.box(f"sh -c 'sleep 600 & setsid sleep 600 & echo ready; {end}'", "--timeout 1m"))
     screen.read_until("ready")
     front = screen.front()
     assert eventually(lambda: [name_of(pid) for pid in job_of(front)].count("sleep") == 2)
@@ -253,7 +256,7 @@ def states(pids: Iterable[int]) -> set[str]:
 def test_suspend_key_stops_the_whole_box_and_fg_lets_it_go_on(screen: Screen) -> None:
     """The front is the shell's job, and the box is what the person means by it."""
     with given_back(screen):
-        box = stopped(screen)
+        box = stopped(screen, "read line; echo got $line")
         screen.type("echo still-$((1 + 1))\r")
         screen.read_until("still-2\r\n")
         screen.begin("fg")
