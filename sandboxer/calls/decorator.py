@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from sandboxer.calls.boxes.pool import Pool, shared_pool
 from sandboxer.calls.boxes.stocking import Fresh, Reuse, Stocking
@@ -29,6 +29,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 T = TypeVar("T")
+Binds = Literal["object", "class", "nothing"]
 
 
 class Sandboxed(Generic[P, R]):
@@ -38,13 +39,15 @@ class Sandboxed(Generic[P, R]):
     result of `call`, and nowhere else.
     """
 
-    def __init__(self, function: Callable[P, R], terms: Terms) -> None:
+    def __init__(self, function: Callable[P, R], terms: Terms, binds: Binds = "object") -> None:
+        """binds: what goes with the arguments where it is looked up by an object or by its class."""
         functools.update_wrapper(self, function)
         self.local: Callable[P, R] = function
         """The function itself, without a box."""
         self._is_async = inspect.iscoroutinefunction(function)
         self._generator = _generator_of(function)
         self._terms = terms
+        self._binds = binds
         self._bound: tuple[Any, ...] = ()
 
     @overload
@@ -53,11 +56,12 @@ class Sandboxed(Generic[P, R]):
     def __get__(self: Sandboxed[Concatenate[T, Q], R], instance: T, owner: type | None = None) -> Sandboxed[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Sandboxed[Any, R]:
         """A method: the object goes into the box as the first argument does, and what is done to it there stays there."""
-        if instance is None:
+        first = (type(instance) if owner is None else owner) if self._binds == "class" else instance
+        if first is None or self._binds == "nothing":
             return self
         bound: Sandboxed[Any, R] = self._copy()
-        bound._bound = (instance,)
-        bound.local = MethodType(self.local, instance)
+        bound._bound = (first,)
+        bound.local = MethodType(self.local, first)
         return bound
 
     def __reduce__(self) -> Any:
@@ -163,6 +167,17 @@ def _generator_of(function: Callable[..., Any]) -> type[BoxedGenerator[Any, Any]
     return BoxedAsyncGenerator if inspect.isasyncgenfunction(function) else None
 
 
+class Wrap(Protocol):
+    """What `sandboxed` with options is: a decorator of functions and of class methods."""
+
+    @overload
+    def __call__(self, function: classmethod[Any, P, R], /) -> Sandboxed[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Sandboxed[P, R]: ...
+
+
+@overload
+def sandboxed(function: classmethod[Any, P, R], /) -> Sandboxed[P, R]: ...
 @overload
 def sandboxed(function: Callable[P, R], /) -> Sandboxed[P, R]: ...
 @overload
@@ -178,9 +193,9 @@ def sandboxed(
     ahead: int = ...,
     host: Mapping[str, Callable[..., Any] | HostFunction] = ...,
     **options: Any,
-) -> Callable[[Callable[P, R]], Sandboxed[P, R]]: ...
+) -> Wrap: ...
 def sandboxed(
-    function: Callable[P, R] | None = None,
+    function: Any = None,
     /,
     *,
     profile: str | os.PathLike[str] | None = None,
@@ -219,13 +234,17 @@ def sandboxed(
 
     functions = read_functions(host or {})
 
-    def wrap(wrapped: Callable[P, R]) -> Sandboxed[P, R]:
+    def wrap(wrapped: Any) -> Sandboxed[Any, Any]:
+        binds: Binds = "object"
+        if isinstance(wrapped, classmethod | staticmethod):
+            binds = "class" if isinstance(wrapped, classmethod) else "nothing"
+            wrapped = wrapped.__func__
         if not callable(wrapped):
             raise TypeError(f"{wrapped!r:.60} is no function")
         name = getattr(wrapped, "__module__", None), getattr(wrapped, "__qualname__", None)
         terms = Terms(Caps(text_bytes=max_answer_bytes), pool, name if all(name) else object(), functions, Window(ahead))
         if isinstance(wrapped, MethodType):
-            return Sandboxed(wrapped.__func__, terms).__get__(wrapped.__self__)  # type: ignore[return-value]  # it has one fewer
-        return Sandboxed(wrapped, terms)
+            return Sandboxed(wrapped.__func__, terms).__get__(wrapped.__self__)
+        return Sandboxed(wrapped, terms, binds)
 
     return wrap(function) if function is not None else wrap

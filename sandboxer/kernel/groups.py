@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sandboxer.abi.errnos import Errno
 from sandboxer.kernel.proc import Mount, find_text, parse_mountinfo
-from sandboxer.kernel.trial import NOT_TRIED, Trial
+from sandboxer.kernel.trials.trial import NOT_TRIED, Trial
 from sandboxer.model.host import Hierarchy
 
 PREFIX, SUFFIX, FRONT = "sandboxer-", ".scope", "front"

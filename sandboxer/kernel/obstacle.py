@@ -6,7 +6,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandboxer.kernel.trial import NOT_TRIED, Trial
+from sandboxer.kernel.trials.trial import NOT_TRIED, Trial
 
 MAX_USER = "user.max_user_namespaces"
 CLONE_SYSCTL = "kernel.unprivileged_userns_clone"

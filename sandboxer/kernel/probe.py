@@ -39,7 +39,7 @@ from sandboxer.kernel.proc import (
     parse_status,
     parse_subids,
 )
-from sandboxer.kernel.trial import UNPRIVILEGED_ID, Trial, run_trial
+from sandboxer.kernel.trials.trial import UNPRIVILEGED_ID, Trial, run_trial
 from sandboxer.model.host import BOX_ID, Host, IdRange
 
 if TYPE_CHECKING:

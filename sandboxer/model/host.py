@@ -109,7 +109,7 @@ class Host:
     apparmor_problem, apparmor_mend: why the caller can give no box an AppArmor profile. apparmor_label: the one that
     it is under itself, with its mode; empty: none. selinux_problem, selinux_mend: why it can give no box an SELinux context.
     selinux_context: the caller's own. is_permissive: SELinux refuses nothing. unloaded: labels that were asked for.
-    missing_calls: system calls that the launcher uses and this kernel lacks. tried: steps of the trial (kernel/trial.py)
+    missing_calls: system calls that the launcher uses and this kernel lacks. tried: steps of the trial (kernel/trials)
     and their errnos, 0 for success.
     """
 

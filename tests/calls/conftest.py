@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy
 import pytest
 
+import sandboxer
 from sandboxer.calls.boxes.pool import clear_pools
 from tests.live.conftest import caller, installation, open_directory, ordinary  # noqa: F401  # fixtures
 from tests.live.leaks import adopt_orphans, read_traces, wait_until_gone
@@ -70,7 +71,7 @@ def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     reap_adopted()
     for place in (project, project / JOBS_PACKAGE):
         shutil.rmtree(place / "__pycache__", ignore_errors=True)
-    assert wait_until_gone(before, [project]) == []
+    assert wait_until_gone(before, [project], next_start=lambda: sandboxer.run(["true"]).check()) == []
 
 
 @pytest.fixture

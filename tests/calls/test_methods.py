@@ -42,9 +42,24 @@ class Account:
     def twice(number: int) -> int:
         return 2 * number
 
+    @sandboxed
+    @staticmethod
+    def thrice(number: int) -> int:
+        return 3 * number
+
+    @sandboxed
+    @classmethod
+    def opened(cls, balance: int) -> str:
+        return f"{cls.__name__} {balance}"
+
+    @sandboxed(profile="python")
+    @classmethod
+    def named(cls) -> str:
+        return cls.__name__
+
     @classmethod
     @sandboxed
-    def opened(cls, balance: int) -> str:
+    def below(cls, balance: int) -> str:
         return f"{cls.__name__} {balance}"
 
 
@@ -83,7 +98,19 @@ def test_method_has_all_that_a_function_has(account: Any) -> None:
 def test_class_goes_with_a_class_method(account: Any) -> None:
     module = importlib.import_module("boxed_methods")
     assert [module.Account.opened(1), account.opened(2), module.Savings.opened(3)] == ["Account 1", "Account 2", "Savings 3"]
-    assert sandboxer.sandboxed(module.Savings.opened.local)(4) == "Savings 4"
+    assert [account.named(), module.Savings.named(), module.Savings(1).named()] == ["Account", "Savings", "Savings"]
+    assert [module.Account.below(1), account.below(2), module.Savings.below(3)] == ["Account 1", "Account 2", "Savings 3"]
+    assert module.Savings.opened.call(4).value == account.opened.submit(4).result().replace("Account", "Savings") == "Savings 4"
+    assert list(module.Savings.opened.map([5])) == ["Savings 5"]
+    assert module.Savings.opened.local(6) == "Savings 6"
+    assert sandboxer.sandboxed(module.Savings.opened.local)(7) == "Savings 7"
+    assert pickle.loads(pickle.dumps(module.Savings.opened))(8) == "Savings 8"
+
+
+def test_static_method_has_no_object(account: Any) -> None:
+    module = importlib.import_module("boxed_methods")
+    assert [account.thrice(2), module.Account.thrice(3), account.thrice.call(4).value] == [6, 9, 12]
+    assert pickle.loads(pickle.dumps(module.Account.thrice)) is module.Account.thrice
 
 
 def test_method_that_is_bound_is_a_function_like_others() -> None:

@@ -24,7 +24,7 @@ from sandboxer.kernel.groups import (
     parse_groups,
 )
 from sandboxer.kernel.proc import Mount
-from sandboxer.kernel.trial import Trial
+from sandboxer.kernel.trials.trial import Trial
 from sandboxer.model.host import Hierarchy
 from tests.live.needs import needs, this_host
 

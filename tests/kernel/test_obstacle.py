@@ -19,7 +19,7 @@ from sandboxer.kernel.obstacle import (
     find_proc_obstacle,
     find_user_namespace_obstacle,
 )
-from sandboxer.kernel.trial import NOT_TRIED, Trial
+from sandboxer.kernel.trials.trial import NOT_TRIED, Trial
 
 WORKING = Trial({"user": 0, "maps": 0, "mount": 0})
 REFUSED = Trial({"user": errno.EPERM, "mount": errno.EPERM})

@@ -16,7 +16,7 @@ from sandboxer.abi.rlimits import RLIM_INFINITY
 from sandboxer.kernel.obstacle import Obstacle
 from sandboxer.kernel.probe import find_map_program, find_namespaces, find_seccomp_actions, find_user, probe
 from sandboxer.kernel.proc import find_text, parse_status
-from sandboxer.kernel.trial import Trial
+from sandboxer.kernel.trials.trial import Trial
 from sandboxer.model.host import Host, PathKind
 from tests.kernel.conftest import RunCode
 
@@ -122,17 +122,22 @@ def test_user_namespace_verdict_agrees_with_unshare(host: Host) -> None:
     assert (host.user_namespace_problem == "") == worked
 
 
-def test_probe_starts_no_program() -> None:
+@pytest.mark.parametrize(("module", "started"), [("sandboxer.cli.main", []), ("sandboxer", [os.path.realpath(sys.executable)])])
+def test_probe_starts_no_program_but_an_interpreter_in_programs_of_others(module: str, started: list[str]) -> None:
     """A start waits for it. In a process of its own: an audit hook stays."""
-    code = """
+    code = f"""
 import sys
+import {module}
 from sandboxer.kernel.probe import probe
 started = []
-sys.addaudithook(lambda event, _: started.append(event) if event in ("os.exec", "os.posix_spawn", "subprocess.Popen") else None)
+def hear(event, arguments):
+    if event in ("os.exec", "os.posix_spawn", "subprocess.Popen"):
+        started.append(arguments[0])
+sys.addaudithook(hear)
 probe()
 print(started)
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == f"{started}\n"
 
 
 ORDINARY = (

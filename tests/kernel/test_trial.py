@@ -8,17 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sandboxer.abi.namespaces import NAMESPACES
 from sandboxer.kernel import calls
-from sandboxer.kernel.trial import NOT_TRIED, Trial, parse_trial, run_trial
+from sandboxer.kernel.trials.trial import NOT_TRIED, Trial, parse_trial, run_trial
 from tests.kernel.conftest import RunCode
 
 IS_ROOT = os.geteuid() == 0
 ORDINARY = (
-    "import json; from sandboxer.kernel.trial import run_trial; found = run_trial(is_privileged=False);"
+    "import json; from sandboxer.kernel.trials.trial import run_trial; found = run_trial(is_privileged=False);"
     "print(json.dumps([dict(found.errnos), found.killed_by, found.landlock_abi]))"
 )
 
@@ -114,7 +115,7 @@ def test_trial_under_a_filter_that_kills_reports_the_signal(run_ordinary: RunCod
 
 
 def test_trial_with_ignored_sigchld_still_works() -> None:
-    code = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); from sandboxer.kernel.trial import run_trial;"
+    code = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); from sandboxer.kernel.trials.trial import run_trial;"
     tail = f"print(run_trial(is_privileged={IS_ROOT}).works('mount'))"
     assert subprocess.check_output([sys.executable, "-c", code + tail], text=True) in ("True\n", "False\n")
 
@@ -132,7 +133,7 @@ def test_trial_that_somebody_killed_is_tried_again(kills: int, works: bool, monk
         return child
 
     monkeypatch.setattr(os, "fork", fork_and_die)
-    found = run_trial(is_privileged=IS_ROOT)
+    found = run_trial(is_privileged=IS_ROOT, forks=True)
     assert (found.killed_by, found.works("user")) == ((0, True) if works else (signal.SIGKILL, False))
 
 
@@ -144,19 +145,19 @@ def refuse(number: int) -> None:
 def test_trial_without_a_private_mount_namespace_attaches_nothing(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, broken, lambda *_: refuse(28))
     monkeypatch.setattr(calls, "mount", lambda *_: refuse(5))
-    assert run_trial(is_privileged=IS_ROOT).errno("tmpfs") == NOT_TRIED
+    assert run_trial(is_privileged=IS_ROOT, forks=True).errno("tmpfs") == NOT_TRIED
 
 
 def test_trial_with_a_private_mount_namespace_attaches_a_tmpfs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "mount", lambda *_: refuse(5))
-    found = run_trial(is_privileged=IS_ROOT)
+    found = run_trial(is_privileged=IS_ROOT, forks=True)
     assert found.errno("tmpfs") == (5 if found.works("private") else NOT_TRIED)
 
 
 def test_trial_keeps_why_landlock_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that has it built in and not in its `lsm=` list answers EOPNOTSUPP."""
     monkeypatch.setattr(calls, "find_landlock_abi", lambda: (0, errno.EOPNOTSUPP))
-    found = run_trial(is_privileged=IS_ROOT)
+    found = run_trial(is_privileged=IS_ROOT, forks=True)
     assert (found.landlock_abi, found.errno("landlock")) == (0, errno.EOPNOTSUPP)
 
 
@@ -176,4 +177,50 @@ def test_trial_without_a_user_namespace_bars_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(calls, "unshare", refuse)
     for is_privileged in {False, IS_ROOT}:
-        assert "bar" not in run_trial(is_privileged=is_privileged).errnos
+        assert "bar" not in run_trial(is_privileged=is_privileged, forks=True).errnos
+
+
+# ── how the child is started ──────────────────────────────────────────────────────────────────────────────────────────
+
+NO_FORK = "import os; os.register_at_fork(before=lambda: print('forked'));"
+TRY = f"from sandboxer.kernel.trials.trial import run_trial; print(run_trial(is_privileged={IS_ROOT}).errno('mount'))"
+
+
+def say(code: str) -> str:
+    """What an interpreter prints in which every warning is an error."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_both_ways_find_the_same() -> None:
+    assert run_trial(is_privileged=IS_ROOT, forks=True) == run_trial(is_privileged=IS_ROOT, forks=False)
+
+
+def test_nothing_forks_in_whoever_imported_us() -> None:
+    assert "forked" not in say(NO_FORK + TRY)
+
+
+def test_command_line_forks_where_it_has_no_threads() -> None:
+    idle = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start();"
+    assert "forked" in say(NO_FORK + "import sandboxer.cli.main;" + TRY)
+    assert "forked" not in say(NO_FORK + "import sandboxer.cli.main;" + idle + TRY)
+
+
+@pytest.mark.parametrize("program", ["", "/bin/false", "/nonexistent/python3"])
+def test_program_that_has_python_built_in_forks(program: str) -> None:
+    assert set(say(NO_FORK + f"import sys; sys.executable = {program!r};" + TRY).split()) == {"forked", say(TRY).strip()}
+
+
+def test_interpreter_that_cannot_start_is_none(tmp_path: Path) -> None:
+    program = tmp_path / "python3"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    said = say(NO_FORK + f"import sys; sys.executable = {str(program)!r};" + TRY)
+    assert set(said.split()) == {"forked", say(TRY).strip()}
+
+
+@pytest.mark.parametrize("closed", [(0,), (0, 1), (0, 1, 2)])
+def test_streams_that_are_closed_are_not_taken_for_its_pipe(closed: tuple[int, ...]) -> None:
+    close = f"import os; kept = os.dup(1); [os.close(number) for number in {closed}];"
+    assert say(close + TRY[:-1] + ", file=open(kept, 'w', closefd=False))") == say(TRY)

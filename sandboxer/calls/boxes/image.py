@@ -94,7 +94,11 @@ def _hold(worker: Worker, opening: bytes) -> object:
     conversation = Conversation(opening, CAPS)
     wire = _Patient(worker.socket, conversation)
     timer = threading.Timer(LOAD_SECONDS, worker.launch.cancel)
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError as error:  # no thread is left, or the interpreter is about to end
+        worker.kill()
+        raise ImageRefused(f"nobody can watch how long it takes: {error}") from error
     try:
         worker.begin(wire)
         result = worker.run_last(wire)

@@ -47,9 +47,14 @@ def close_aside(descriptors: Collection[int]) -> None:
 
     A close can be made to last: by a socket that lingers, also one that waits in the queue of another one.
     """
-    if descriptors:
-        closing = threading.Thread(target=_close, args=(tuple(descriptors),), name="sandboxer-close", daemon=True)
+    if not descriptors:
+        return
+    closing = threading.Thread(target=_close, args=(tuple(descriptors),), name="sandboxer-close", daemon=True)
+    try:
         closing.start()
+    except RuntimeError:  # no thread is left, or the interpreter is about to end
+        _close(descriptors)
+    else:
         closing.join(MOMENT_S)
 
 

@@ -184,6 +184,19 @@ def test_what_cannot_be_frozen_starts_from_a_fresh_interpreter_and_the_pool_says
             assert why in found.refusal
 
 
+def test_no_image_is_made_where_nobody_can_watch(plain: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread is left, or, in some versions of Python, the interpreter is about to end."""
+
+    def refuse(_: threading.Timer) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    with Pool("python") as pool:
+        count = sandboxer.sandboxed(pool=pool)(plain.count)
+        assert [count(), count()] == [1, 1]
+        assert "at interpreter shutdown" in pool.stats().refusal
+
+
 def test_module_that_does_not_load_is_an_error_of_the_call(module: Any, plain: ModuleType) -> None:
     with pool_of(module("raise KeyError('broken')")) as pool:
         count = sandboxer.sandboxed(pool=pool)(plain.count)

@@ -78,3 +78,15 @@ def test_socket_that_lingers_is_closed_by_somebody_else() -> None:
         accepted.close()  # resets the connection, so that the close ends
         for thread in closing:
             thread.join()
+
+
+def test_all_is_closed_where_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ours, theirs = os.pipe()
+    close_aside([ours, theirs])
+    for descriptor in (ours, theirs):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

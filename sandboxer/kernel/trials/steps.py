@@ -1,133 +1,35 @@
-"""What this kernel lets this user really do, found out by doing it in a child that is thrown away.
+"""The steps of a trial, done in a process that is thrown away: each goes the launcher's road, and says how far it came.
 
-Sysctls, LSMs, seccomp filters around us, chroots and what covers /proc all have a say in whether a namespace or a mount
-works, and no file tells their verdict; the trial does. The child walks the same road as the launcher (as root: mounts first, user
-namespace last as an unprivileged id; as an ordinary user: user namespace first) and sends one line `step errno` for each
-step, so that even a child killed by a filter has said how far it came. Nothing of it reaches the host.
+It is imported by a fresh interpreter for that alone, so it imports little.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
-import time
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 from sandboxer.abi.namespaces import NAMESPACES, CloneFlag
 from sandboxer.kernel import calls
 
 UNPRIVILEGED_ID = 65534
-TRIAL_LIMIT_S = 5.0
-TRIES = 3
 INSIDE_ID = 1000
-NOT_TRIED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What the child found. `errnos`: step -> 0 or errno; a step that is not in it was never reached.
-
-    steps: landlock, user, maps, mount, pid, ipc, uts, net, cgroup, time, private, tmpfs, proc, overlay, idmap, devices, bar.
-    killed_by: the signal that ended the child before it was done; 0: none.
-    """
-
-    errnos: Mapping[str, int]
-    missing_calls: tuple[str, ...] = ()
-    landlock_abi: int = 0
-    killed_by: int = 0
-
-    def errno(self, step: str) -> int:
-        """0: it worked; an errno; or NOT_TRIED."""
-        return self.errnos.get(step, NOT_TRIED)
-
-    def works(self, step: str) -> bool:
-        """Whether the step was done and the kernel agreed."""
-        return self.errno(step) == 0
+def main(writing: str, is_privileged: str, scratch: str) -> None:
+    """Of an interpreter that was started for this: a descriptor to write to, 0 or 1, and a directory."""
+    work = partial(try_all, int(writing), is_privileged=is_privileged == "1", ids=(os.geteuid(), os.getegid()))
+    leave_after(lambda: work(scratch=os.fsencode(scratch)))
 
 
-def run_trial(*, is_privileged: bool, scratch: str = "/tmp") -> Trial:
-    """Fork, try, and report; 3 ms. scratch: an existing directory, covered in the child's own mount namespace only.
-
-    A filter kills with SIGSYS. SIGKILL is somebody's who knows nothing of us, as when memory is out: that is tried again.
-    Raises: OSError when not even a process or a pipe can be made.
-    """
-    for _ in range(TRIES):
-        trial = _try_once(is_privileged=is_privileged, scratch=scratch)
-        if trial.killed_by != signal.SIGKILL:
-            break
-    return trial
-
-
-def _try_once(*, is_privileged: bool, scratch: str) -> Trial:
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    uid, gid = os.geteuid(), os.getegid()
-    with warnings.catch_warnings():
-        # Threads in the caller do no harm: the child calls the kernel and leaves by _exit.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        _run_child(lambda: _try_all(writing, is_privileged=is_privileged, ids=(uid, gid), scratch=os.fsencode(scratch)))
-    os.close(writing)
-    try:
-        text = _read_all(reading, child)
-    finally:
-        os.close(reading)
-        status = _reap(child)
-    return parse_trial(text, killed_by=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
-
-
-def parse_trial(text: str, *, killed_by: int = 0) -> Trial:
-    """What the child's lines say; half a last line is left out."""
-    errnos: dict[str, int] = {}
-    missing: tuple[str, ...] = ()
-    abi = 0
-    for line in text.splitlines(keepends=True):
-        words = line.split()
-        if not line.endswith("\n") or not words:
-            continue
-        if words[0] == "missing":
-            missing = tuple(words[1:])
-        elif words[0] == "abi":
-            abi = int(words[1])
-        else:
-            errnos[words[0]] = int(words[1])
-    return Trial(errnos, missing, abi, killed_by)
-
-
-def _run_child(work: Callable[[], None]) -> None:
+def leave_after(work: Callable[[], None]) -> None:
     """Do the work and leave, without any of the interpreter's farewells; never returns."""
     try:
         calls.die_with_parent(signal.SIGKILL)
         work()
     finally:
         os._exit(0)
-
-
-def _read_all(reading: int, child: int) -> str:
-    """All that comes through the pipe; the child is killed when it takes too long."""
-    parts: list[bytes] = []
-    end = time.monotonic() + TRIAL_LIMIT_S
-    while True:
-        ready, _, _ = select.select([reading], [], [], max(end - time.monotonic(), 0))
-        if not ready:
-            os.kill(child, signal.SIGKILL)
-            break
-        part = os.read(reading, 65536)
-        if not part:
-            break
-        parts.append(part)
-    return b"".join(parts).decode("ascii", "replace")
-
-
-def _reap(child: int) -> int:
-    try:
-        return os.waitpid(child, 0)[1]
-    except ChildProcessError:  # the caller ignores SIGCHLD, so the kernel reaped it
-        return 0
 
 
 def _say(writing: int, text: str) -> None:
@@ -144,7 +46,8 @@ def _attempt(writing: int, step: str, work: Callable[[], object]) -> bool:
     return True
 
 
-def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch: bytes) -> None:
+def try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch: bytes) -> None:
+    """All steps, each as one line `step errno` into a pipe; scratch: as in `run_trial`."""
     abi, refused = calls.find_landlock_abi()
     _say(writing, f"abi {abi}")
     _say(writing, f"landlock {refused}")
@@ -158,7 +61,7 @@ def _try_all(writing: int, *, is_privileged: bool, ids: tuple[int, int], scratch
     first = os.fork()  # the first process in the new pid namespace: only it can mount a new /proc
     if first == 0:
         os.close(go[1])  # or its own copy keeps it waiting
-        _run_child(
+        leave_after(
             lambda: _try_inside(
                 writing,
                 scratch if "mount" in made else b"",

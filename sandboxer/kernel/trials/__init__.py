@@ -1,0 +1,1 @@
+"""What a kernel lets us really do: tried in a child, and read."""
