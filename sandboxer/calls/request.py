@@ -96,7 +96,7 @@ def pack_call(
         call["arguments"] = pickle.dumps((arguments, keywords), protocol=5, buffer_callback=keep)
     except Exception as error:
         close_sealed(descriptors)
-        raise SerializationError(f"the arguments cannot cross: {error}") from error
+        raise SerializationError(f"the arguments cannot cross: {error}", None) from error
     data = pack_block(CALL, pickle.dumps(call), len(descriptors))
     by_value = bool(call["by_value"])
     modules = (VALUE_MODULE,) if by_value else ((call["module"], call["file"]),)
@@ -142,9 +142,9 @@ def pickle_function(function: Callable[..., Any]) -> Pickled:
         from cloudpickle import dumps  # type: ignore[import-untyped]
     except ImportError:
         what = f"{name} has no name in a module that the box could find it by"
-        raise SerializationError(f"{what}: define the function at the top of one, or install cloudpickle") from None
+        raise SerializationError(f"{what}: define the function at the top of one, or install cloudpickle", None) from None
     try:
         data: bytes = dumps(function)
     except Exception as error:
-        raise SerializationError(f"{name} cannot cross: {error}") from error
+        raise SerializationError(f"{name} cannot cross: {error}", None) from error
     return Pickled(data)

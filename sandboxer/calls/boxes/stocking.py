@@ -70,6 +70,11 @@ class Stocking:
             raise ValueError(f"reuse is {self.reuse!r}, and may be 'never' or 'same-key'")
         if isinstance(self.preload, str):
             raise TypeError(f"preload is a list of modules, and not one: [{self.preload!r}]")
+        object.__setattr__(self, "preload", tuple(self.preload))
+        for name in ("max_output_bytes", "size", "max_queue", "spares", "max_uses"):
+            found = getattr(self, name)
+            if type(found) is not int and not (found is None and name in ("size", "spares")):
+                raise TypeError(f"{name} is {found!r:.60}, and may be a whole number")
         if self.max_output_bytes < 0 or self.max_age <= 0:
             raise ValueError("max_output_bytes is at least 0, and max_age more than 0")
         if (self.size is not None and self.size < 1) or self.max_queue < 0 or self.max_uses < 1 or (self.spares or 0) < 0:

@@ -6,15 +6,15 @@ from sandboxer.errors import Problem, SandboxerError
 
 
 class SerializationError(SandboxerError):
-    """A value cannot cross, or bytes are none. `path` says where in the value: `[3].when`.
+    """A value cannot cross, or bytes are none. `path` says where in the value: `[3].when`; None: it is about no value alone.
 
     It is raised on both sides, and is the only thing that decoding raises, whatever the bytes are.
     """
 
-    def __init__(self, what: str, path: str = "") -> None:
+    def __init__(self, what: str, path: str | None = "") -> None:
         self.what = what
-        self.path = path
-        super().__init__(Problem(f"{path or 'the value'}: {what}"))
+        self.path = path or ""
+        super().__init__(Problem(what if path is None else f"{path or 'the value'}: {what}"))
 
 
 class Caps:

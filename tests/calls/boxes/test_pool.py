@@ -99,6 +99,17 @@ def test_terms_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
         Stocking(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"spares": 1.5}, {"size": "2"}, {"max_queue": None}, {"max_uses": True}, {"preload": "numpy"}])
+def test_terms_of_the_wrong_kind_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        Stocking(**wrong)
+
+
+def test_modules_may_be_in_any_list() -> None:
+    assert Stocking(preload=["json"]) == Stocking(preload=("json",))  # type: ignore[arg-type]
+    assert hash(Stocking(preload=["json"])) == hash(Stocking(preload=("json",)))  # type: ignore[arg-type]
+
+
 def test_functions_with_the_same_settings_share_a_pool(plain: ModuleType) -> None:
     one, other = sandboxer.sandboxed(plain.count), sandboxer.sandboxed(plain.numbers)
     third = sandboxer.sandboxed(timeout=5)(plain.count)
