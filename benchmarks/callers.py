@@ -24,7 +24,12 @@ HERE = Path(__file__).resolve().parent
 FLOOR, FRESH, NUMPY = "floor: fork, namespaces, filter", "sandboxer", "sandboxer, numpy loaded"
 SHARED, WARM = "sandboxer, same-key", "ProcessPoolExecutor"
 SCRIPT = "import json, sys; first, second = json.loads(sys.argv[1]); print(json.dumps(first + second))"
+PATIENCE_S = 30.0
 Add = Callable[[int, int], int]
+
+
+class Stuck(Exception):
+    """Somebody has not answered for so long that he never will; it is no time to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,18 @@ def open_executor(most_calls: int | None) -> Callable[[ExitStack], Add]:
     """concurrent.futures, with a new process after so many calls."""
 
     def open_one(stack: ExitStack) -> Add:
-        executor = stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, max_tasks_per_child=most_calls))
-        return lambda first, second: executor.submit(add, first, second).result()
+        executor = concurrent.futures.ProcessPoolExecutor(1, max_tasks_per_child=most_calls)
+        end = stack.enter_context(ExitStack())
+        end.callback(executor.shutdown)
+
+        def call(first: int, second: int) -> int:
+            try:
+                return executor.submit(add, first, second).result(PATIENCE_S)
+            except TimeoutError:
+                end.pop_all()  # the shutdown would wait for the answer
+                raise Stuck from None
+
+        return call
 
     return open_one
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import threading
@@ -27,6 +28,7 @@ from benchmarks.callers import (
     WARM_CALLERS,
     Add,
     Caller,
+    Stuck,
     hidden_program,
     is_there,
     open_floor,
@@ -66,16 +68,21 @@ ARRAYS = {"there": last, "there and back": same}
 
 
 def measure(callers: Sequence[Caller], rounds: int, *, tell: Callable[[str], None]) -> dict[str, Series]:
-    """The times of each. The first round warms up, and does not count."""
+    """The times of each. The first round warms up, and does not count. Who is stuck is left out."""
     found: dict[str, Series] = {}
     with ExitStack() as stack:
         opened = [(caller, caller.open(stack)) for caller in callers if is_there(caller)]
         for number in range(rounds + 1):
             tell(f"round {number} of {rounds}")
-            for caller, call in opened:
+            for caller, call in tuple(opened):
                 series = found.setdefault(caller.name, Series())
-                times = [time_call(call, number + extra) for extra in range(caller.burst)]
-                series.millis += times if number else []
+                try:
+                    times = [time_call(call, number + extra) for extra in range(caller.burst)]
+                except Stuck:
+                    opened.remove((caller, call))
+                    del found[caller.name]
+                else:
+                    series.millis += times if number else []
     return found
 
 
@@ -162,7 +169,7 @@ def show_rows(title: str, rows: dict[str, Series], callers: Sequence[Caller], *,
     print(f"{title:<36}{'ms':>9}{'p10':>9}{'p90':>9}{'x ' + against.partition(':')[0]:>22}")
     for caller in callers:
         if caller.name not in rows:
-            print(f"{caller.name:<36}{'-':>9}  not installed")
+            print(f"{caller.name:<36}{'-':>9}  {'has not answered' if is_there(caller) else 'not installed'}")
             continue
         row = rows[caller.name]
         ratio = row.median / rows[against].median
@@ -199,7 +206,8 @@ def main() -> int:
     if given.json:
         rows = {name: [row.median, row.percentile(10), row.percentile(90)] for name, row in (fresh | warm).items()}
         budgets = {budget.name: {"found": value, "holds": budget.holds(value)} for budget, value in judged}
-        print(json.dumps({"ms": rows, "per second": streams, "array ms": arrays, "budgets": budgets}, indent=2))
+        lost = [caller.name for caller in (*FRESH_CALLERS, *WARM_CALLERS) if is_there(caller) and caller.name not in rows]
+        print(json.dumps({"ms": rows, "stuck": lost, "per second": streams, "array ms": arrays, "budgets": budgets}, indent=2))
     else:
         show_rows("fresh", fresh, FRESH_CALLERS, against=FLOOR)
         show_rows("warm", warm, WARM_CALLERS, against=WARM)
@@ -216,4 +224,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    sys.stdout.flush()
+    os._exit(ended)  # an executor that is stuck would keep the interpreter from its end

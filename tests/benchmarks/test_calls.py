@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import callers
 from benchmarks.callers import FLOOR, FRESH, FRESH_CALLERS, NUMPY, SHARED, WARM_CALLERS, Caller, hidden_program, is_there
 from benchmarks.calls import BUDGETS, Budget, judge, measure, show_rows, time_call
 from benchmarks.timing import Series
@@ -88,6 +89,19 @@ def test_caller_that_is_not_installed_has_no_times(capsys: pytest.CaptureFixture
     assert "absent                                      -  not installed" in capsys.readouterr().out
 
 
+def test_caller_that_is_stuck_is_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "PATIENCE_S", 0)
+    stuck = Caller("stuck", callers.open_executor(1))
+    found = measure([stuck, Caller("one", lambda _: sum_of)], 2, tell=lambda _: None)
+    assert [(name, len(row.millis)) for name, row in found.items()] == [("one", 10)]
+    show_rows("fresh", {FLOOR: series(2.0)}, [FRESH_CALLERS[0], stuck], against=FLOOR)
+    assert "stuck                                       -  has not answered" in capsys.readouterr().out
+
+
+def sum_of(first: int, second: int) -> int:
+    return first + second
+
+
 def test_program_is_hidden_for_a_while() -> None:
     main = sys.modules["__main__"]
     before = dict(main.__dict__)
@@ -104,7 +118,8 @@ def test_small_run_has_a_row_for_each() -> None:
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)
     installed = [caller.name for caller in (*FRESH_CALLERS, *WARM_CALLERS) if is_there(caller)]
-    assert sorted(found["ms"]) == sorted(installed)
+    assert sorted([*found["ms"], *found["stuck"]]) == sorted(installed)
+    assert set(found["stuck"]) <= {"ProcessPoolExecutor, one call each"}
     assert all(millis > 0 for row in found["ms"].values() for millis in row)
     assert {name: len(row) for name, row in found["per second"].items()} == {FRESH: 2, FLOOR: 2}
     assert [list(row) for row in found["array ms"].values()] == [["there", "there and back"]] * 2
