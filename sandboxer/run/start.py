@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sandboxer.compile.seal import SealError
 from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.explain import explain
 from sandboxer.kernel.listener.notices import make_watch
+from sandboxer.kernel.stamp import stamp
 from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Result
 from sandboxer.run.live.running import Companion, Running, finish
@@ -68,11 +70,30 @@ def run_job(job: Job) -> Result:
 
 
 def find_or_prepare(request: Request, *, is_cached: bool = True) -> Entry:
-    """The plan of a request: warm if it can be, cold if it must. Raises: PolicyError, UnsupportedError."""
+    """The plan of a request: warm if it can be, cold if it must. Raises: PolicyError, UnsupportedError.
+
+    Of threads that would compile at the same time one does, and the others find what it kept.
+    """
     environment = dict(os.environb)
     cache = open_cache(environment, is_wanted=is_cached)
     key, found = find_entry(request, environment, cache, stays=True)
-    return found or prepare(request, key, cache)
+    if found:
+        return found
+    with _compiling:
+        found = cache.find(key, stamp) if key else None
+        return found or prepare(request, key, cache)
+
+
+_compiling = threading.RLock()
+
+
+def _forget_compiling() -> None:
+    """In the child of a fork: whoever had the lock is not there."""
+    global _compiling
+    _compiling = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_compiling)
 
 
 def begin(job: Job, *, entry: Entry | None = None, watch: Watch | None = None, sink: Sink | None = None) -> Running:

@@ -25,11 +25,11 @@ from sandboxer.launcher.spawn import Launch
 from sandboxer.model.result import Reason, Result, Timings, Usage
 from sandboxer.run.about import read_about
 from sandboxer.run.live.running import finish
-from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
+from sandboxer.run.start import find_or_prepare
 from sandboxer.run.streams import Streams, open_streams
 from sandboxer.run.turns import Turns
-from sandboxer.run.warm import find_entry, launch_entry, open_cache
+from sandboxer.run.warm import launch_entry
 
 if TYPE_CHECKING:
     from sandboxer.calls.call import Wire
@@ -52,13 +52,10 @@ class Ground:
 
 def find_ground(request: Request) -> Ground:
     """Compile the request, or find it compiled. Raises: ProfileError, HostError."""
-    environment = dict(os.environb)
-    cache = open_cache(environment)
-    key, found = find_entry(request, environment, cache, stays=True)
-    entry = found or prepare(request, key, cache)
+    entry = find_or_prepare(request)
     argv = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", BOOT]
     try:
-        return Ground(request, entry, make_command(argv, entry, environment, request.values))
+        return Ground(request, entry, make_command(argv, entry, dict(os.environb), request.values))
     except RequestError as error:
         raise ProfileError(Problem(str(error), attempt=error.attempt)) from error
 
