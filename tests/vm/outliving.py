@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from sandboxer.model.op import BecomeInit, Op
 from tests.launcher.plans import LAUNCHER, boxed, boxed_end, plan, shell
+from tests.live.boxes import Box
 
 MANY = 1000
+EACH_WAY = pytest.mark.parametrize(
+    ("is_labelled", "has_init", "lives_on"),
+    [(False, False, False), (True, False, True), (True, True, False), (False, True, False)],
+    ids=["plain", "labelled", "labelled-with-init", "plain-with-init"],
+)
+"""A label takes the parent-death signal away, and pid 1 of ours ends the box all the same."""
 
 
 def write_plan(place: Path, label: str, *, has_init: bool, ahead: Sequence[Op] = (), last: Sequence[Op] = ()) -> Path:
@@ -52,3 +62,19 @@ def outlives(launcher: subprocess.Popen[str]) -> bool:
     launcher.send_signal(signal.SIGKILL)
     launcher.wait()
     return all(answers(launcher) for _ in range(MANY))
+
+
+def lose_monitor(project: Box, label: str) -> tuple[str, str, str]:
+    """Kill the monitor of a labelled box: the label that it said, what it wrote after that, and what the caller is told."""
+    script = f"{label} | tr -d '\\000\\n'; echo; (trap '' HUP INT TERM; while :; do sleep 1000; done) & exec sleep 1000"
+    begun = subprocess.Popen(
+        project.words(["sh", "-c", script], profile="labelled"), cwd=project.place, env=project.person.environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with begun:
+        assert begun.stdout is not None
+        assert begun.stderr is not None
+        said = begun.stdout.readline().strip()
+        (monitor,) = Path(f"/proc/{begun.pid}/task/{begun.pid}/children").read_text().split()
+        os.kill(int(monitor), signal.SIGKILL)
+        return said, begun.stdout.read(), begun.stderr.read()
