@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.attack.attempts import build_probe
+from tests.attack.screens import screen
 from tests.attack.seats import Seat
 from tests.live.conftest import caller, installation, leaves_nothing, open_directory, ordinary, person, workplace
 from tests.live.users import Installation, Person
 
-__all__ = ["caller", "installation", "leaves_nothing", "open_directory", "ordinary", "person", "workplace"]
+__all__ = ["caller", "installation", "leaves_nothing", "open_directory", "ordinary", "person", "screen", "workplace"]
 
 pytest.register_assert_rewrite("tests.attack.bench")  # its tests are run from other modules
 
