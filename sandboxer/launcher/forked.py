@@ -10,6 +10,8 @@ import os
 import signal
 from collections.abc import Iterable, Sequence
 
+from sandboxer.launcher.unforked import fork
+
 
 def fork_exec(
     program: str, argv: list[str], duplicates: Sequence[tuple[int, int]], *, defaults: Iterable[int], mask: Iterable[int]
@@ -21,7 +23,7 @@ def fork_exec(
     told, tell = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, mask)  # a handler of ours would run in the child too
     try:
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             try:
                 _execute(program, argv, duplicates, defaults, mask)

@@ -10,6 +10,7 @@ import os
 from _thread import allocate_lock
 
 from sandboxer.launcher.record import RECORD_BYTES
+from sandboxer.launcher.unforked import keep, release, unforked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,8 +120,13 @@ class Launch:
         return self._result_fd
 
     def wait(self) -> tuple[bytes, int]:
-        """Wait for the end of the box: the record as the launcher wrote it, and the launcher's own wait status."""
+        """Wait for the end of the box: the record as the launcher wrote it, and the launcher's own wait status.
+
+        In a process that has only inherited it there is nothing to wait for, and no record.
+        """
         data = b""
+        if not self.pid:
+            return data, 0
         while len(data) < RECORD_BYTES:
             piece = os.read(self._result_fd, RECORD_BYTES - len(data))
             if not piece:
@@ -139,15 +145,29 @@ class Launch:
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
+        release(self)
+
+    def forget(self) -> None:
+        """Let go of it in the child of a fork, which has only inherited it: the box goes on."""
+        self.pid = 0
+        self._lock = allocate_lock()  # a thread that is not here may have held it
+        self.close()
 
     def start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], *, launcher: str, watch_fd: int = -1) -> None:
         """Start the launcher on a sealed plan. Raises: OSError."""
         fill_standard_fds()
         for descriptor in (*stdio, *kept):
             os.fstat(descriptor)  # one that is not open must not become a descriptor that is made below
+        with unforked():
+            self._start(plan, stdio, kept, launcher, watch_fd)
+        for signal_number in self._pending:
+            self.forward(signal_number)
+
+    def _start(self, plan: bytes, stdio: tuple[int, int, int], kept: Iterable[int], launcher: str, watch_fd: int) -> None:
         plan_fd = make_sealed(plan)
         control_read, self._control_fd = os.pipe()
         self._result_fd, result_write = os.pipe()
+        keep(self)
         inside = (plan_fd, control_read, result_write)
         try:
             actions: list[tuple[int, int, int]] = []
@@ -165,8 +185,6 @@ class Launch:
         finally:
             for descriptor in inside:
                 os.close(descriptor)
-        for signal_number in self._pending:
-            self.forward(signal_number)
 
 
 def _spawn(launcher: str, argv: list[str], actions: list[tuple[int, int, int]]) -> int:

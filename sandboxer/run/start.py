@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -16,8 +15,9 @@ from sandboxer.kernel.explain import explain
 from sandboxer.kernel.listener.notices import make_watch
 from sandboxer.kernel.stamp import stamp
 from sandboxer.launcher.spawn import Launch
+from sandboxer.launcher.unforked import unforked
 from sandboxer.model.result import Result
-from sandboxer.run.live.running import Companion, Running, finish
+from sandboxer.run.live.running import Running
 from sandboxer.run.prepare import prepare
 from sandboxer.run.request import Command, Request, RequestError, make_command
 from sandboxer.run.said.options import Options, read_options
@@ -104,20 +104,22 @@ def begin(job: Job, *, entry: Entry | None = None, watch: Watch | None = None, s
     """
     entry = entry or find_or_prepare(job.request, is_cached=job.is_cached)
     with ExitStack() as opened, ExitStack() as doomed:
-        streams = opened.enter_context(open_streams(job.stdin, job.max_output_bytes, sink))
-        input_fd = streams.open_input() if job.is_fed else -1
-        if job.is_fed:
-            doomed.callback(os.close, input_fd)
-        scratch = opened.enter_context(closing(Scratch(job.scratch))) if job.scratch else None
-        line = (watch.ours, watch.theirs) if watch else make_watch() if scratch else None
-        if line and not watch:
-            for end in line:
-                opened.enter_context(end)
-        launch, command = _launch(job.request, entry, job.argv, streams, watch_fd=line[1].fileno() if line else -1)
-        running = Running(launch, streams, entry, command, companion=watch, scratch=scratch)
-        try:
+        with unforked():
+            streams = opened.enter_context(open_streams(job.stdin, job.max_output_bytes, sink))
+            input_fd = streams.open_input() if job.is_fed else -1
+            if job.is_fed:
+                doomed.callback(os.close, input_fd)
+            scratch = opened.enter_context(closing(Scratch(job.scratch))) if job.scratch else None
+            line = (watch.ours, watch.theirs) if watch else make_watch() if scratch else None
+            if line and not watch:
+                for end in line:
+                    opened.enter_context(end)
+            launch, command = _launch(job.request, entry, job.argv, streams, watch_fd=line[1].fileno() if line else -1)
+            running = Running(launch, streams, entry, command, companion=watch, scratch=scratch)
+            streams.close_theirs()
             if line:
                 line[1].close()
+        try:
             if line and scratch:
                 scratch.meet(line[0], launch)
             running.opened.push(opened.pop_all())
@@ -127,18 +129,6 @@ def begin(job: Job, *, entry: Entry | None = None, watch: Watch | None = None, s
             running.abandon()
             raise
         return running
-
-
-def run_wired(
-    request: Request, argv: Sequence[str], companion: Companion, theirs: socket.socket, *, max_output_bytes: int
-) -> Result:
-    """Run and wait, with a socket of the companion's as standard input; our copy of it is closed. Raises: as `run_job`."""
-    entry = find_or_prepare(request)
-    with open_streams(None, max_output_bytes) as streams:
-        streams.theirs = (theirs.fileno(), *streams.theirs[1:])
-        launch, command = _launch(request, entry, argv, streams)
-        theirs.close()
-        return finish(launch, streams, entry, command, watch=companion)
 
 
 def _launch(

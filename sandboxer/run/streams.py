@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from sandboxer.launcher.unforked import keep, release
 from sandboxer.run.turns import Turns
 
 CHUNK_BYTES = 1 << 16
@@ -51,6 +52,11 @@ class Streams:
                 os.close(descriptor)
         self._write_fd = -1
         self._read_fds.clear()
+        release(self)
+
+    def forget(self) -> None:
+        """Let go of them in the child of a fork, which has only inherited them."""
+        self.close()
 
     def open_input(self) -> int:
         """A pipe as the command's standard input; our end of it, which is the caller's to close."""
@@ -118,6 +124,7 @@ def open_streams(stdin: bytes | None, max_output_bytes: int | None, sink: Sink |
     """Pipes for what is wanted: standard input if there is one to give, both outputs unless they are the caller's (None)."""
     streams = Streams(stdin, max_output_bytes is not None, sink, max_output_bytes or 0)
     theirs = [0, 1, 2]
+    keep(streams)
     try:
         if stdin is not None:
             theirs[0], streams._write_fd = os.pipe()

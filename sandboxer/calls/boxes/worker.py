@@ -22,6 +22,7 @@ from sandboxer.errors import HostError, Problem, ProfileError
 from sandboxer.kernel.buffers.passing import close_aside
 from sandboxer.kernel.explain import explain
 from sandboxer.launcher.spawn import Launch
+from sandboxer.launcher.unforked import unforked
 from sandboxer.model.result import Reason, Result, Timings, Usage
 from sandboxer.run.about import read_about
 from sandboxer.run.live.running import finish
@@ -81,20 +82,21 @@ class Worker:
             found = (b"/proc/self/fd/%d" % image_fd,)
             self.command = Command(ground.command.argv, candidates=found, environment=ground.command.environment)
         try:
-            self.streams: Streams = self._open.enter_context(open_streams(None, max_output_bytes))
-            self.socket, theirs = socket.socketpair()
-            self._open.enter_context(self.socket)
-            with theirs:
-                outer = self.streams.theirs
-                stdio = (theirs.fileno(), output_fd if output_fd >= 0 else outer[1], outer[2])
-                self.launch: Launch = launch_entry(
-                    ground.entry, self.command, stdio=stdio, passed=(image_fd,) if self.is_ready else ()
-                )
+            with unforked():
+                self.streams: Streams = self._open.enter_context(open_streams(None, max_output_bytes))
+                self.socket, theirs = socket.socketpair()
+                self._open.enter_context(self.socket)
+                with theirs:
+                    outer = self.streams.theirs
+                    stdio = (theirs.fileno(), output_fd if output_fd >= 0 else outer[1], outer[2])
+                    self.launch: Launch = launch_entry(
+                        ground.entry, self.command, stdio=stdio, passed=(image_fd,) if self.is_ready else ()
+                    )
+                self.streams.close_theirs()
             self.launch.pause()
         except BaseException as error:
             self._open.close()
             raise _start_error(error) from error
-        self.streams.close_theirs()
 
     def has_ended(self) -> bool:
         """Whether the box is gone already, or has said something that nobody asked for: it is not to be used any more."""
@@ -154,7 +156,7 @@ class Worker:
     def forget(self) -> None:
         """Let go of it in a process that has only inherited it: it is not ours."""
         self._open.close()
-        self.launch.close()
+        self.launch.forget()
 
     def _close(self, wire: Wire | None = None) -> None:
         """Close all, once the box has ended. What it has sent and nobody heard may be descriptors, whose close may last."""
