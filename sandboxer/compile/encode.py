@@ -7,7 +7,7 @@ the payload: its fields in order. All numbers are little endian. The reader in C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
 from sandboxer.compile.seal import (
@@ -24,9 +24,9 @@ from sandboxer.compile.seal import (
 )
 from sandboxer.errors import InternalError, Problem
 from sandboxer.model.op import OPS, PAIR, LabelMounts, Op, SetExecContext
-from sandboxer.model.plan import Plan, Step
+from sandboxer.model.plan import Plan
 
-__all__ = ["decode_ops", "encode_op", "encode_plan", "find_holes", "seal", "wire_letters"]
+__all__ = ["decode_ops", "encode_lists", "encode_op", "encode_plan", "find_holes", "seal", "wire_letters"]
 
 SECTIONS = ("before", "inside", "after", "command")
 
@@ -92,16 +92,21 @@ def encode_op(op: Op) -> bytes:
 
 def encode_plan(plan: Plan) -> bytes:
     """The plan without a command, as the cache keeps it. Raises: InternalError over 8 MiB."""
-    lists: list[tuple[Step, ...]] = [plan.before, plan.inside, plan.after]
-    bodies = [b"".join(encode_op(step.op) for step in steps) for steps in lists]
-    entries, offset = [], HEADER_BYTES
-    for steps, body in zip(lists, bodies, strict=True):
-        entries.append(u32(offset) + u32(len(body)) + u32(len(steps)))
+    flags = (FLAG_TERMINAL if plan.recipe.terminal else 0) | (FLAG_IN_PLACE if plan.is_in_place else 0)
+    return encode_lists([[step.op for step in steps] for steps in (plan.before, plan.inside, plan.after)], flags)
+
+
+def encode_lists(lists: Iterable[Sequence[Op]], flags: int) -> bytes:
+    """The lists before, inside and after as a plan without a command. Raises: InternalError over 8 MiB."""
+    bodies, entries, offset = [], [], HEADER_BYTES
+    for ops in lists:
+        body = b"".join(map(encode_op, ops))
+        entries.append(u32(offset) + u32(len(body)) + u32(len(ops)))
+        bodies.append(body)
         offset += len(body)
     if offset > MAX_PLAN_BYTES:
         raise InternalError(Problem(f"the plan is {offset} bytes long; the launcher reads at most {MAX_PLAN_BYTES}"))
     entries.append(u32(offset) + u32(0) + u32(0))
-    flags = (FLAG_TERMINAL if plan.recipe.terminal else 0) | (FLAG_IN_PLACE if plan.is_in_place else 0)
     header = MAGIC + u32(offset) + u32(flags) + b"".join(entries)
     return header.ljust(HEADER_BYTES, b"\0") + b"".join(bodies)
 

@@ -341,6 +341,14 @@ ADVICE: Mapping[str, Rows] = {
         "EACCES": ("the directory that keeps the changes belongs to somebody else", "keep them in a directory of the caller"),
     },
     "bind_inside": {**_ATTACHING, **_ATTRIBUTES},
+    "move_mount": _ATTACHING,
+    "check_mounts": {
+        **_LOOKUP,
+        "ESTALE": (
+            "somebody removed a directory of the host since the root was made, and with it what was mounted there",
+            "run it again",
+        ),
+    },
     "set_mount_attributes": {**_INSIDE, **_ATTRIBUTES},
     "keep_root": {
         "EMFILE": ("too many descriptors are open", "a higher hard limit: ulimit -Hn"),

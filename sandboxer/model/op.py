@@ -403,6 +403,26 @@ class BindInside(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class MoveMount(Op):
+    """Move a mount of the root, with all that is mounted below it. move_mount(2)."""
+
+    TAG: ClassVar[int] = 91
+    WORDS: ClassVar[str] = "move what is mounted on {op.source} to {op.path}"
+    source: Text
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMounts(Op):
+    """Refuse to go on unless something is mounted on each of these paths of the root: whoever removes a directory of the host
+    takes away what is mounted on it, in every mount namespace. openat2(2), RESOLVE_NO_XDEV."""
+
+    TAG: ClassVar[int] = 92
+    WORDS: ClassVar[str] = "see that something is mounted on {op.paths}"
+    paths: TextList
+
+
+@dataclass(frozen=True, slots=True)
 class SetMountAttributes(Op):
     """Set and clear MOUNT_ATTR_* on the mount at a path of the new root. mount_setattr(2)."""
 
@@ -850,7 +870,7 @@ OPS: tuple[type[Op], ...] = (
     NewKeyring, OwnPipes, LandlockCreate, LandlockPath, LandlockPort, LandlockRestrict, LoadWatchedFilter, ClearWork, MakeGroup,
     AllowDevices, RemoveGroups, WriteGroup, EnterGroups, ReadCounter, ArmCpuClock, RemoveDirectory, LimitOutput,
     SetScheduling, ShowSpace, ReadSpaces, KillByGroup, DelegateGroup, SweepGroups, SetExecLabel, SetExecContext,
-    LabelMounts, KeepRoot, BarNamespaces, StartByClone, MoveChild, HandOver,
+    LabelMounts, KeepRoot, BarNamespaces, StartByClone, MoveChild, HandOver, MoveMount, CheckMounts,
 )  # fmt: skip
 
 IN_PLACE: frozenset[type[Op]] = frozenset({

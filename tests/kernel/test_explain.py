@@ -35,6 +35,8 @@ LIKELY = {
     "mount_filesystem": "EPERM ENODEV EINVAL ENOSYS EACCES",
     "mount_overlay": "EINVAL ENODEV EPERM EXDEV ESTALE EBUSY EROFS",
     "bind_inside": "ENOENT ENOTDIR EPERM",
+    "move_mount": "ENOENT ENOTDIR EINVAL EPERM",
+    "check_mounts": "ESTALE ENOENT",
     "set_mount_attributes": "EPERM EINVAL EBUSY ENOENT ENOSYS",
     "pivot_root": "EINVAL EPERM EBUSY",
     "set_host_name": "EPERM EINVAL",

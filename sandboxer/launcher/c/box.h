@@ -224,6 +224,7 @@ void empty_slot(struct box *box, uint32_t slot);
 
 /* inside/paths.c */
 int find_in_root(const struct box *box, const char *path);
+int find_parent(const struct box *box, const char *path, const char **name);
 int find_without_links(const struct box *box, const char *path);
 int make_directory_at(int dir, const char *name, uint32_t mode);
 int make_parents(const struct box *box, const char *path, int *parent, const char **name);

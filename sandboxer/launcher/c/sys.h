@@ -167,6 +167,7 @@ static inline long k_call_in_child(uint64_t flags, void *stack, size_t size, voi
 }
 
 /* include/uapi/linux/openat2.h */
+#define K_RESOLVE_NO_XDEV 0x01
 #define K_RESOLVE_NO_MAGICLINKS 0x02
 #define K_RESOLVE_NO_SYMLINKS 0x04
 #define K_RESOLVE_BENEATH 0x08

@@ -182,6 +182,39 @@ int op_bind_inside(struct box *box, struct cursor *c) {
     return error;
 }
 
+/* Move a mount of the root, with all that is mounted below it. Fields: from, path. move_mount(2). */
+int op_move_mount(struct box *box, struct cursor *c) {
+    const char *from = take_text(c);
+    const char *path = take_text(c);
+    if (!taken_all(c)) return EBADMSG;
+    int mount = find_in_root(box, from);
+    if (mount < 0) return -mount;
+    int error = attach_in_root(box, mount, path);
+    k_close(mount);
+    return error;
+}
+
+/* Whether a mount is at each of these paths. Fields: paths in the root. ESTALE: at one of them is none. openat2(2), RESOLVE_NO_XDEV.
+ *
+ * Whoever removes a directory of the host takes away what is mounted on it, in every mount namespace. rmdir(2) has no word on it;
+ * source: fs/namespace.c, __detach_mounts. */
+int op_check_mounts(struct box *box, struct cursor *c) {
+    struct texts paths = take_texts(c);
+    if (!taken_all(c)) return EBADMSG;
+    for (uint32_t i = 0; i < paths.count; i++) {
+        const char *name;
+        int parent = find_parent(box, take_text(&paths.items), &name);
+        if (parent < 0) return -parent;
+        int fd = k_openat2(parent, name, K_O_PATH | O_CLOEXEC, K_RESOLVE_NO_XDEV | K_RESOLVE_NO_SYMLINKS);
+        k_close(parent);
+        if (fd == -EXDEV) continue;
+        if (fd < 0) return -fd;
+        k_close(fd);
+        return ESTALE;
+    }
+    return 0;
+}
+
 /* Set and clear attributes of the mount at a path of the root. Fields: path, set, cleared, recursive. mount_setattr(2). */
 int op_set_mount_attributes(struct box *box, struct cursor *c) {
     const char *path = take_text(c);

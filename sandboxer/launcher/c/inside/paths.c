@@ -10,7 +10,20 @@ int find_in_root(const struct box *box, const char *path) {
     return k_openat2(box->root_fd, path, K_O_PATH | O_CLOEXEC, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS);
 }
 
-/* The same for a path without a symbolic link in it; one that stands there now was put there by somebody, and is not followed:
+/* The same for the directory that `path` lies in; `name` is the last component of it. */
+int find_parent(const struct box *box, const char *path, const char **name) {
+    char prefix[PATH_BYTES];
+    const char *last = strrchr(path, '/');
+    if (!last || !last[1]) return -EINVAL;
+    size_t size = (size_t)(last - path);
+    if (size >= sizeof prefix) return -ENAMETOOLONG;
+    memcpy(prefix, path, size);
+    prefix[size] = 0;
+    *name = last + 1;
+    return find_in_root(box, size ? prefix : "/");
+}
+
+/* A path without a symbolic link in it; one that stands there now was put there by somebody, and is not followed:
  * ELOOP or ENOTDIR. In place a filter around us may let no openat2(2) pass, so the names are opened one by one; a link at the end
  * is opened itself there, and a right on that gives nothing of what it leads to. */
 int find_without_links(const struct box *box, const char *path) {
