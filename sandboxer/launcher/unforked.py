@@ -52,7 +52,10 @@ def _renew() -> None:
     global _lock
     _lock = RLock()
     for one in () if _is_ours else tuple(_kept.values()):
-        one.forget()
+        try:
+            one.forget()
+        except OSError:
+            pass  # a thread that is not here was closing it
 
 
 _lock = RLock()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sandboxer.calls.boxes.worker import Ground, Worker
 from sandboxer.calls.call import Wire, read_answer
 from sandboxer.calls.request import pack_call, pack_ready
+from sandboxer.calls.roots.root import Root, make_root
 from sandboxer.calls.talk.conversation import Conversation
 from sandboxer.calls.wire.block import LAST_BLOCK
 from sandboxer.calls.wire.caps import Caps
@@ -35,10 +36,12 @@ class ImageRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One that works: it was tried. size: bytes that it takes of memory."""
+    """One that works: it was tried. size: bytes that it takes of memory. root: its boxes begin with a copy of that; None: each
+    makes its own."""
 
     file: ImageFile
     size: int
+    root: Root | None = None
 
     @property
     def fd(self) -> int:
@@ -48,6 +51,8 @@ class Image:
     def close(self) -> None:
         """Let go of it. Boxes that have started from it go on."""
         self.file.close()
+        if self.root:
+            self.root.close()
 
 
 def make_image(ground: Ground, modules: Iterable[tuple[str, str]], *, by_value: bool = False) -> Image:
@@ -65,8 +70,16 @@ def make_image(ground: Ground, modules: Iterable[tuple[str, str]], *, by_value: 
         refusal = _hold(Worker(ground, MAX_OUTPUT_BYTES, output_fd=file.fd), ready)
         if refusal:
             raise ImageRefused(str(refusal)[:400])
-        image = Image(file, _seal(file))
-        _try(ground, image)
+        size = _seal(file)
+        image = Image(file, size, make_root(ground.entry))
+        try:
+            _try(ground, image)
+        except ImageRefused:
+            if not image.root:
+                raise
+            image.root.close()
+            image = Image(file, size)
+            _try(ground, image)
     except BaseException:
         file.close()
         raise
@@ -83,7 +96,7 @@ def _seal(file: ImageFile) -> int:
 def _try(ground: Ground, image: Image) -> None:
     """Whether a box goes on from it here: the kernel, the profile or a security module may have something against it."""
     try:
-        answer = _hold(Worker(ground, MAX_OUTPUT_BYTES, image_fd=image.fd), pack_call(len, ("four",), {}).data + LAST_BLOCK)
+        answer = _hold(Worker(ground, MAX_OUTPUT_BYTES, image=image), pack_call(len, ("four",), {}).data + LAST_BLOCK)
     except (ExecutionError, SetupError) as error:
         raise ImageRefused(f"no box goes on from it: {error}") from error
     if answer != len("four"):

@@ -18,15 +18,16 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Self, Unpack
 
-from sandboxer.calls.boxes.image import ImageRefused, make_image
+from sandboxer.calls.boxes.image import Image, ImageRefused, make_image
 from sandboxer.calls.boxes.stock import Shelf, Sort, Stock, drop_all, kill_all
 from sandboxer.calls.boxes.stocking import PoolError, PoolStats, Stocking, settle_pool_options
 from sandboxer.calls.boxes.worker import Ground, Worker, find_ground
 from sandboxer.calls.call import Heard, Says, Wire
 from sandboxer.calls.request import Packed, pack_ready
+from sandboxer.calls.roots.shown import Shown
 from sandboxer.calls.talk.allowance import most_passed_bytes
 from sandboxer.errors import Problem, ProfileError, SandboxerError
-from sandboxer.model.result import Reason
+from sandboxer.model.outcome.ending import UNSTARTED
 from sandboxer.run.request import Request
 from sandboxer.run.said.options import Options
 from sandboxer.run.start import make_request
@@ -66,6 +67,7 @@ class Pool:
         self._is_closed = False
         self._kills = False  # what begins a call now is ended at once
         self._ground: Ground | None = None
+        self._shown: Shown | None = None
         self._mark: object = None
         self._looked = 0.0
         self._called = 0.0
@@ -88,11 +90,10 @@ class Pool:
                 worker.kill()
                 raise ProfileError(Problem("the profile has changed since the call was packed", attempt="call again"))
             heard = self._hold(worker, packed, says, key)
-            if heard.result.reason in (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE) and worker.is_from_image:
-                # Nothing ran. Whoever has the file of an image could take the right away to execute it, until Linux 6.3.
-                with self._changed:
-                    doomed = self._stock.drop(self._sort(packed))
-                kill_all(doomed)
+            if heard.result.reason in UNSTARTED and worker.image:
+                # Nothing ran. Whoever has the file of an image could take the right away to execute it, until Linux 6.3; and
+                # whoever removes a directory of the host takes along what a root has mounted there.
+                self._drop(self._sort(packed), worker.image)
                 heard = self._hold(self._find(self._sort(packed), key), packed, says, key)
             return heard
         finally:
@@ -128,6 +129,7 @@ class Pool:
                 worker.launch.cancel()
             self._changed.wait_for(lambda: not self._counts["running"])
             doomed = self._stock.clear()
+            self._ground = self._shown = None
         kill_all(doomed)
 
     def abandon(self) -> None:
@@ -250,10 +252,17 @@ class Pool:
 
     def _start(self, ground: Ground, shelf: Shelf | None) -> Worker:
         if shelf and shelf.image:
-            self._count(from_image=1)
-            return Worker(ground, self.stocking.max_output_bytes, image_fd=shelf.image.fd)
+            self._count(from_image=1, from_root=1 if shelf.image.root else 0)
+            return Worker(ground, self.stocking.max_output_bytes, image=shelf.image)
         self._count(from_exec=1)
         return Worker(ground, self.stocking.max_output_bytes)
+
+    def _drop(self, sort: Sort, image: Image) -> None:
+        """Keep nothing of an image, unless somebody has done so already."""
+        with self._changed:
+            shelf = self._stock.shelves.get(sort)
+            doomed = self._stock.drop(sort) if shelf and shelf.image is image else []
+        kill_all(doomed)
 
     def _make_spare(self, sort: Sort, key: Hashable) -> None:
         """Have the next box started while this call works, where calls come one after the other."""
@@ -275,16 +284,20 @@ class Pool:
         kill_all(doomed)
 
     def _look(self) -> tuple[list[Worker], Ground]:
-        """The plan of now. Where something of it is another, nothing that was kept is of use; neither is an image that is old."""
+        """The plan of now. Where something of it is another, or of what it shows of the host, nothing that was kept is of use;
+        neither is an image that is old."""
         now = time.monotonic()
         mark = (os.getcwd(), tuple(sys.path))
         doomed: list[Worker] = []
-        if self._ground is None or mark != self._mark or now - self._looked > LOOK_SECONDS:
+        shown = self._shown
+        if not (self._ground and shown and shown.is_whole()) or mark != self._mark or now - self._looked > LOOK_SECONDS:
             ground = find_ground(self._request())
             self._looked = now
-            if self._ground is None or mark != self._mark or not ground.is_like(self._ground):
+            if not (self._ground and shown and shown.is_current()) or mark != self._mark or not ground.is_like(self._ground):
                 doomed += self._stock.clear()
-                self._ground, self._mark = ground, mark
+                if shown:
+                    shown.close()
+                self._ground, self._mark, self._shown = ground, mark, Shown(ground.entry.plan)
         for sort, shelf in list(self._stock.shelves.items()):
             if now - shelf.made > self.stocking.max_age:
                 doomed += self._stock.drop(sort)

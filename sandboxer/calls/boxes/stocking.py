@@ -22,14 +22,16 @@ class PoolError(SandboxerError):
 class PoolStats:
     """What a pool did so far, and what it does now.
 
-    calls: that were begun. from_image, from_exec: boxes that were started, by what their interpreter came from. reused: calls in
-    a box that had served others with their key. died: boxes that ended by themselves while they waited. images: that were made;
-    image_bytes: of memory, of those that are kept. running, waiting: calls now. spare, shared: boxes that wait, unused and not.
-    refusal: why there is no image of the sort that was asked for last; empty if there is.
+    calls: that were begun. from_image, from_exec: boxes that were started, by what their interpreter came from; from_root: of
+    those from an image, with a copy of a root that was made once. reused: calls in a box that had served others with their key.
+    died: boxes that ended by themselves while they waited. images: that were made; image_bytes: of memory, of those that are
+    kept. running, waiting: calls now. spare, shared: boxes that wait, unused and not. refusal: why there is no image of the sort
+    that was asked for last; empty if there is.
     """
 
     calls: int = 0
     from_image: int = 0
+    from_root: int = 0
     from_exec: int = 0
     reused: int = 0
     died: int = 0

@@ -33,6 +33,7 @@ from sandboxer.run.turns import Turns
 from sandboxer.run.warm import launch_entry
 
 if TYPE_CHECKING:
+    from sandboxer.calls.boxes.image import Image
     from sandboxer.calls.call import Wire
 
 
@@ -64,22 +65,26 @@ def find_ground(request: Request) -> Ground:
 class Worker:
     """One such box, from its start on. It is closed by whoever runs its last call, or kills it.
 
-    is_ready: it takes a call at once; else it must be told first what an interpreter needs. is_from_image: what it came from.
+    is_ready: it takes a call at once; else it must be told first what an interpreter needs. image: what it came from.
     uses: calls that were begun in it.
     """
 
-    def __init__(self, ground: Ground, max_output_bytes: int, *, image_fd: int = -1, output_fd: int = -1) -> None:
-        """Start it. image_fd: of an image to go on from. output_fd: what it has as standard output in place of a pipe of ours.
+    def __init__(self, ground: Ground, max_output_bytes: int, *, image: Image | None = None, output_fd: int = -1) -> None:
+        """Start it. image: to go on from. output_fd: what it has as standard output in place of a pipe of ours.
 
         Its clocks stand still until a call begins. Raises: ProfileError, HostError.
         """
         self.ground = ground
-        self.is_ready = self.is_from_image = image_fd >= 0
+        self.image = image
+        self.is_ready = image is not None
         self.uses = 0
         self._open = ExitStack()
         self.command = ground.command
-        if self.is_ready:
-            found = (b"/proc/self/fd/%d" % image_fd,)
+        self._entry = image.root.entry if image and image.root else ground.entry
+        passed = []
+        if image:
+            passed = [image.fd, image.root.fd] if image.root else [image.fd]
+            found = (b"/proc/self/fd/%d" % image.fd,)
             self.command = Command(ground.command.argv, candidates=found, environment=ground.command.environment)
         try:
             with unforked():
@@ -89,9 +94,7 @@ class Worker:
                 with theirs:
                     outer = self.streams.theirs
                     stdio = (theirs.fileno(), output_fd if output_fd >= 0 else outer[1], outer[2])
-                    self.launch: Launch = launch_entry(
-                        ground.entry, self.command, stdio=stdio, passed=(image_fd,) if self.is_ready else ()
-                    )
+                    self.launch: Launch = launch_entry(self._entry, self.command, stdio=stdio, passed=passed)
                 self.streams.close_theirs()
             self.launch.pause()
         except BaseException as error:
@@ -114,7 +117,7 @@ class Worker:
     def run_last(self, wire: Wire) -> Result:
         """Hold a conversation that was begun, and that ends with the box. An interrupt kills it."""
         try:
-            return finish(self.launch, self.streams, self.ground.entry, self.command, watch=wire)
+            return finish(self.launch, self.streams, self._entry, self.command, watch=wire)
         finally:
             self._close(wire)
 

@@ -1,0 +1,1 @@
+"""Roots that are made once and that many boxes begin with a copy of."""
