@@ -28,6 +28,7 @@ ALLOWED = {
     "sandboxer.launcher",
     "sandboxer.launcher.record",
     "sandboxer.launcher.spawn",
+    "sandboxer.launcher.unforked",
     "sandboxer.run",
     "sandboxer.run.request",
     "sandboxer.run.warm",
