@@ -164,5 +164,6 @@ def test_every_step_of_a_copy_is_told(in_project: Path) -> None:
 
 def test_no_root_is_made_where_no_launcher_starts(in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = find_or_prepare(make_request("python", {}))
-    monkeypatch.setattr("sandboxer.launcher.spawn.launcher_path", lambda: "/nonexistent")
-    assert make_root(entry) is None
+    with monkeypatch.context() as patched:  # what looks for leftovers starts a box
+        patched.setattr("sandboxer.launcher.spawn.launcher_path", lambda: "/nonexistent")
+        assert make_root(entry) is None
