@@ -259,25 +259,23 @@ class _Mounts:
         return self._waiting[above] + path[len(above) :]
 
     def _mount_of(self, path: str, mounts: Iterable[str]) -> str:
-        return max((other for other in mounts if other == path or _is_below(path, other)), key=len)
+        return max((other for other in mounts if other == path or is_below(path, other)), key=len)
 
     def _cover(self, path: str, whose: _Whose) -> None:
         """Note a mount. Raises: _Whole for one that covers others, or what was seen: the parts do not keep the order of both."""
         self._check_bare(path)
-        if whose is not _Whose.EACH and any(
-            path == seen or _is_below(path, seen) or _is_below(seen, path) for seen in self._seen
-        ):
+        if whose is not _Whose.EACH and any(path == seen or is_below(path, seen) or is_below(seen, path) for seen in self._seen):
             raise _Whole
         self._whose[path] = whose
         self._trees.discard(path)
 
     def _check_bare(self, path: str) -> None:
-        if any(_is_below(other, path) for other in self._whose):
+        if any(is_below(other, path) for other in self._whose):
             raise _Whole
 
     def _check(self, path: str) -> None:
         """A path over a link may lead anywhere. Raises: _Whole."""
-        if any(path == link or _is_below(path, link) for link in self._links):
+        if any(path == link or is_below(path, link) for link in self._links):
             raise _Whole
 
 
@@ -285,5 +283,6 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0] or "/"
 
 
-def _is_below(path: str, other: str) -> bool:
+def is_below(path: str, other: str) -> bool:
+    """Whether a path lies below another one."""
     return path != other and path.startswith(other.rstrip("/") + "/")

@@ -11,6 +11,7 @@ import os
 import weakref
 from collections.abc import Iterable
 
+from sandboxer.calls.roots.parting import is_below
 from sandboxer.compile.encode import decode_ops
 from sandboxer.model.op import OpenTree
 
@@ -28,7 +29,7 @@ class Shown:
     def __init__(self, plan: bytes) -> None:
         """plan: encoded."""
         self._sources = tuple(op.path for op in decode_ops(plan)["inside"] if isinstance(op, OpenTree))
-        self._covering = tuple(path for path in self._sources if any(_is_below(path, other) for other in self._sources))
+        self._covering = tuple(path for path in self._sources if any(is_below(path, other) for other in self._sources))
         pins: list[int] = []
         self.close = weakref.finalize(self, _close, pins)
         self._mounts = _read_mounts(self._sources)
@@ -84,7 +85,3 @@ def _read_mounts(paths: Iterable[str]) -> list[bytes]:
 def _escape(path: str) -> bytes:
     """A path as the kernel writes it there."""
     return b"".join(b"\\%03o" % byte if byte in b" \t\n\\" else bytes([byte]) for byte in os.fsencode(path))
-
-
-def _is_below(path: str, other: str) -> bool:
-    return path != other and path.startswith(other.rstrip("/") + "/")
